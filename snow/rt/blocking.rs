@@ -1,0 +1,221 @@
+//! The blocking pool: for what must block, beside the loops.
+//!
+//! Threads are started when work waits and none is free, up to a bound, and end when they have had
+//! nothing to do for a while. The queue is bounded too: when it is full, whoever wants to add waits.
+
+use crate::config::{BLOCKING_QUEUE, BLOCKING_THREADS};
+use async_task::{Runnable, Task};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
+
+/// How long a thread with nothing to do stays.
+const IDLE: Duration = Duration::from_secs(10);
+
+static POOL: Pool = Pool {
+    state: Mutex::new(State {
+        queue: VecDeque::new(),
+        waiting: VecDeque::new(),
+        threads: 0,
+        free: 0,
+    }),
+    work: Condvar::new(),
+    unfinished: AtomicUsize::new(0),
+};
+
+struct Pool {
+    state: Mutex<State>,
+    work: Condvar,
+    /// Jobs that are queued or run.
+    unfinished: AtomicUsize,
+}
+
+struct State {
+    queue: VecDeque<Runnable>,
+    /// Those who found the queue full.
+    waiting: VecDeque<Waker>,
+    threads: usize,
+    /// Threads that wait for work.
+    free: usize,
+}
+
+/// Returns whether no blocking work is queued or running.
+pub(super) fn is_idle() -> bool {
+    POOL.unfinished.load(Ordering::SeqCst) == 0
+}
+
+/// Runs `work` on a thread of the blocking pool.
+///
+/// The pool has at most [`BLOCKING_THREADS`] threads and [`BLOCKING_QUEUE`] jobs in its queue; when
+/// both are full the future waits for a place, and the loop goes on. Dropping the future before the
+/// work has started takes it back. It may be awaited on any thread.
+///
+/// # Panics
+///
+/// Awaiting it panics with what `work` panicked with, and when the machine refuses the first thread.
+///
+/// # Examples
+///
+/// ```
+/// let text = snow::block_on(snow::unblock(|| std::fs::read_to_string("Cargo.toml")));
+/// assert!(text.unwrap().contains("[package]"));
+/// ```
+pub fn unblock<F, T>(work: F) -> Unblock<F, T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Unblock(Stage::New(work))
+}
+
+/// The future that [`unblock`] returns.
+#[must_use = "the work starts when this is awaited"]
+pub struct Unblock<F, T>(Stage<F, T>);
+
+enum Stage<F, T> {
+    New(F),
+    /// The queue was full; a waker of this is in `State::waiting`.
+    Waiting(F),
+    Queued(Task<T>),
+    Taken,
+}
+
+// Nothing is pinned in place: the work is moved to the pool.
+impl<F, T> Unpin for Unblock<F, T> {}
+
+impl<F, T> Future for Unblock<F, T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match mem::replace(&mut self.0, Stage::Taken) {
+            Stage::New(work) | Stage::Waiting(work) => {
+                let mut state = POOL.state();
+                if state.queue.len() >= BLOCKING_QUEUE {
+                    state.waiting.push_back(cx.waker().clone());
+                    self.0 = Stage::Waiting(work);
+                    return Poll::Pending;
+                }
+                POOL.unfinished.fetch_add(1, Ordering::SeqCst);
+                let (runnable, task) = async_task::Builder::new()
+                    .propagate_panic(true)
+                    .spawn(move |()| async move { work() }, |runnable| POOL.add(runnable));
+                state.queue.push_back(runnable);
+                POOL.staff(&mut state);
+                self.0 = Stage::Queued(task);
+            }
+            stage => self.0 = stage,
+        }
+        match &mut self.0 {
+            Stage::Queued(task) => Pin::new(task).poll(cx),
+            _ => panic!("polled again after a panic"),
+        }
+    }
+}
+
+impl<F, T> Drop for Unblock<F, T> {
+    fn drop(&mut self) {
+        // The place that this one may have been woken for goes to the next.
+        if let Stage::Waiting(_) = self.0 {
+            POOL.state().wake_one();
+        }
+    }
+}
+
+impl State {
+    fn wake_one(&mut self) {
+        if let Some(waker) = self.waiting.pop_front() {
+            waker.wake();
+        }
+    }
+}
+
+impl Pool {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a job again that was cancelled, for its thread to drop.
+    fn add(&'static self, runnable: Runnable) {
+        self.unfinished.fetch_add(1, Ordering::SeqCst);
+        self.state().queue.push_back(runnable);
+        self.work.notify_one();
+    }
+
+    /// Sees to it that there is a thread for what is queued.
+    fn staff(&'static self, state: &mut State) {
+        if state.free >= state.queue.len() || state.threads >= BLOCKING_THREADS {
+            self.work.notify_one();
+            return;
+        }
+        let thread = thread::Builder::new().name("snow-blocking".to_string());
+        match thread.spawn(move || self.work()) {
+            Ok(_) => state.threads += 1,
+            Err(error) if state.threads > 0 => log::warn!("no thread for blocking work: {error}"),
+            Err(error) => panic!("no thread for blocking work: {error}"),
+        }
+    }
+
+    /// What a thread of the pool does.
+    fn work(&self) {
+        let mut state = self.state();
+        loop {
+            if let Some(runnable) = state.queue.pop_front() {
+                state.wake_one();
+                drop(state);
+                runnable.run();
+                self.unfinished.fetch_sub(1, Ordering::SeqCst);
+                state = self.state();
+                continue;
+            }
+            state.free += 1;
+            let (guard, wait) =
+                self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            state.free -= 1;
+            if wait.timed_out() && state.queue.is_empty() {
+                state.threads -= 1;
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{block_on, spawn};
+
+    #[test]
+    fn more_work_than_threads_and_places_is_all_done() {
+        let sum = block_on(async {
+            let jobs =
+                (0..BLOCKING_QUEUE + 2 * BLOCKING_THREADS).map(|n| spawn(unblock(move || n)));
+            let mut sum = 0;
+            for job in jobs.collect::<Vec<_>>() {
+                sum += job.await;
+            }
+            sum
+        });
+        assert_eq!(sum, (0..BLOCKING_QUEUE + 2 * BLOCKING_THREADS).sum::<usize>());
+    }
+
+    #[test]
+    #[should_panic(expected = "the work went wrong")]
+    fn a_panic_reaches_whoever_awaits() {
+        block_on(unblock(|| panic!("the work went wrong")));
+    }
+}

@@ -1,0 +1,382 @@
+//! One loop: wait, wake, fire timers, poll woken tasks within a budget, again.
+
+use super::{
+    reactor::Reactor,
+    task::{Inbox, Task, Tasks},
+    timer::{Clock, Time, Timers},
+};
+use async_task::Runnable;
+use std::{
+    cell::{Cell, RefCell, RefMut},
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::{Duration, SystemTime},
+};
+
+/// How many tasks are polled before the loop looks at its sockets and timers again.
+///
+/// A task that wakes itself for ever delays the others by at most this many polls.
+const TASKS_PER_TICK: usize = 512;
+
+/// How long a loop with a virtual clock waits for other threads before it looks again.
+const VIRTUAL_PATIENCE: Duration = Duration::from_millis(1);
+
+thread_local! {
+    static CURRENT: RefCell<Option<Handle>> = const { RefCell::new(None) };
+}
+
+/// Everything a loop consists of; shared by its sockets, timers and tasks, all on one thread.
+struct Inner {
+    reactor: Reactor,
+    timers: RefCell<Timers>,
+    tasks: Tasks,
+    clock: Clock,
+    now: Cell<Time>,
+}
+
+/// A reference to a loop, for those who live on it.
+#[derive(Clone)]
+pub(crate) struct Handle(Rc<Inner>);
+
+impl Handle {
+    /// Returns the loop that runs on this thread.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub(crate) fn current() -> Handle {
+        Handle::try_current().expect(
+            "this needs a running loop: call it from a handler, or inside snow::block_on(async { … })",
+        )
+    }
+
+    pub(crate) fn try_current() -> Option<Handle> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Queues a woken task without locks, if its loop is the one that runs on this thread.
+    pub(super) fn push_at_home(inbox: &Inbox, runnable: Runnable) -> Result<(), Runnable> {
+        // A thread that ends has no loop any more.
+        let mut runnable = Some(runnable);
+        let _ = CURRENT.try_with(|current| {
+            if let Some(Handle(inner)) = &*current.borrow() {
+                if std::ptr::eq(Arc::as_ptr(inner.tasks.inbox()), inbox) {
+                    inner.tasks.push(runnable.take().expect("taken once"));
+                }
+            }
+        });
+        runnable.map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn spawn<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.0.tasks.spawn(self.clone(), future)
+    }
+
+    /// Returns the time of this tick.
+    pub(crate) fn now(&self) -> Time {
+        self.0.now.get()
+    }
+
+    /// Returns the time right now, for measurements finer than a tick.
+    pub(crate) fn precise_now(&self) -> Time {
+        self.0.clock.now()
+    }
+
+    /// Returns the date.
+    pub(crate) fn wall(&self) -> SystemTime {
+        self.0.clock.wall()
+    }
+
+    /// Wakes every task of the loop.
+    pub(crate) fn wake_all(&self) {
+        self.0.tasks.wake_all();
+    }
+
+    /// Waits for a descriptor to be freed on this loop: false when one was since
+    /// [`forget_freed_descriptor`](Handle::forget_freed_descriptor).
+    pub(crate) fn wait_for_descriptor(&self, cx: &Context<'_>) -> bool {
+        self.0.reactor.wait_for_descriptor(cx.waker())
+    }
+
+    pub(crate) fn forget_freed_descriptor(&self) {
+        self.0.reactor.forget_freed_descriptor();
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            tasks: self.0.tasks.len(),
+            timers: self.0.timers.borrow().len(),
+            sockets: self.0.reactor.len(),
+        }
+    }
+
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    pub(super) fn reactor(&self) -> &Reactor {
+        &self.0.reactor
+    }
+
+    pub(super) fn timers(&self) -> RefMut<'_, Timers> {
+        self.0.timers.borrow_mut()
+    }
+}
+
+/// A loop and the right to run it.
+pub(crate) struct EventLoop {
+    handle: Handle,
+    /// Wakes the future that the loop was asked to run.
+    root: Arc<Root>,
+}
+
+impl EventLoop {
+    /// Makes a loop that asks `clock` for the time.
+    ///
+    /// # Errors
+    ///
+    /// When the machine has no descriptors left for a poll and its bell.
+    pub(crate) fn new(clock: Clock) -> io::Result<EventLoop> {
+        let reactor = Reactor::new()?;
+        let inbox = Arc::new(Inbox::new(reactor.bell()?));
+        let now = Cell::new(clock.now());
+        let root = Arc::new(Root { woken: AtomicBool::new(true), inbox: Arc::clone(&inbox) });
+        let inner =
+            Inner { reactor, timers: RefCell::default(), tasks: Tasks::new(inbox), clock, now };
+        Ok(EventLoop { handle: Handle(Rc::new(inner)), root })
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Runs the loop until `future` is ready.
+    ///
+    /// # Errors
+    ///
+    /// When the poll fails, which ends the loop.
+    pub(crate) fn run<F: Future>(&self, future: F) -> io::Result<F::Output> {
+        let _entered = self.enter();
+        let mut future = pin!(future);
+        let waker = Waker::from(Arc::clone(&self.root));
+        self.root.woken.store(true, Ordering::SeqCst);
+        self.read_clock();
+        loop {
+            if self.root.woken.swap(false, Ordering::SeqCst) {
+                if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
+                {
+                    return Ok(output);
+                }
+            }
+            self.tick()?;
+        }
+    }
+
+    /// Makes this the loop of the thread until the guard is dropped.
+    pub(crate) fn enter(&self) -> Entered {
+        Entered { before: CURRENT.replace(Some(self.handle.clone())) }
+    }
+
+    /// Runs what is woken, then waits for more.
+    fn tick(&self) -> io::Result<()> {
+        let inner = &*self.handle.0;
+        inner.tasks.take_woken();
+        if inner.tasks.run(TASKS_PER_TICK) || self.root.is_woken() {
+            inner.reactor.wait(Some(Duration::ZERO))?;
+        } else {
+            // Announced first and checked after: either the loop sees what another thread has
+            // woken, or that thread sees the loop asleep and rings.
+            inner.tasks.inbox().fall_asleep();
+            let outcome = if inner.tasks.inbox().has_woken() || self.root.is_woken() {
+                inner.reactor.wait(Some(Duration::ZERO))
+            } else {
+                self.sleep()
+            };
+            inner.tasks.inbox().wake_up();
+            outcome?;
+        }
+        self.fire_timers();
+        Ok(())
+    }
+
+    /// Waits for an event, the bell or the nearest deadline, whichever comes first.
+    fn sleep(&self) -> io::Result<()> {
+        let inner = &*self.handle.0;
+        let next = inner.timers.borrow().next();
+        if let Clock::System { .. } = inner.clock {
+            let now = inner.clock.now();
+            return inner.reactor.wait(next.map(|deadline| deadline.since(now)));
+        }
+        // Time stands still while blocking work is on its way; what sockets have comes first too.
+        let Some(deadline) = next.filter(|_| super::blocking::is_idle()) else {
+            return inner.reactor.wait(Some(VIRTUAL_PATIENCE));
+        };
+        inner.reactor.wait(Some(Duration::ZERO))?;
+        if !inner.tasks.has_woken() && !inner.tasks.inbox().has_woken() && !self.root.is_woken() {
+            inner.clock.advance_to(deadline);
+        }
+        Ok(())
+    }
+
+    fn fire_timers(&self) {
+        let inner = &*self.handle.0;
+        let now = self.read_clock();
+        loop {
+            let due = inner.timers.borrow_mut().pop_due(now);
+            match due {
+                Some(waker) => waker.wake(),
+                None => return,
+            }
+        }
+    }
+}
+
+impl EventLoop {
+    /// Sets the time of the tick.
+    fn read_clock(&self) -> Time {
+        let now = self.handle.0.clock.now();
+        self.handle.0.now.set(now);
+        now
+    }
+}
+
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        let _entered = self.enter();
+        self.handle.0.tasks.end_all();
+    }
+}
+
+/// Restores which loop the thread is on.
+pub(crate) struct Entered {
+    before: Option<Handle>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.before.take());
+    }
+}
+
+/// The future given to [`EventLoop::run`], as a task that is not in the queues.
+struct Root {
+    woken: AtomicBool,
+    inbox: Arc<Inbox>,
+}
+
+impl Root {
+    fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Root {
+    fn wake(self: Arc<Root>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Root>) {
+        self.woken.store(true, Ordering::SeqCst);
+        self.inbox.ring();
+    }
+}
+
+/// Runs `future` on a loop of its own, on this thread, until it is ready; tasks that it spawned and
+/// that are not finished by then are dropped.
+///
+/// # Panics
+///
+/// When called from inside a loop (a handler, another `block_on`), which it would stop; and when the
+/// machine has no descriptors left for a loop.
+///
+/// # Examples
+///
+/// ```
+/// let answer = snow::block_on(async { 6 * 7 });
+/// assert_eq!(answer, 42);
+/// ```
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    assert!(
+        Handle::try_current().is_none(),
+        "block_on inside a loop would stop that loop: `.await` instead, or use `snow::unblock`"
+    );
+    let event_loop = EventLoop::new(Clock::system()).expect("a loop needs two descriptors");
+    event_loop.run(future).expect("polling a poll that was made here does not fail")
+}
+
+/// Runs `future` as a task on this thread's loop, from which it never moves; it need not be `Send`.
+///
+/// # Panics
+///
+/// When there is no loop on this thread. A panic *of the task* is caught, logged, and reaches
+/// whoever awaits the [`Task`].
+///
+/// # Examples
+///
+/// ```
+/// snow::block_on(async {
+///     snow::spawn(async { println!("beside") }).await;
+/// });
+/// ```
+pub fn spawn<F>(future: F) -> Task<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    Handle::current().spawn(future)
+}
+
+/// How much lives on a loop: what a test for leaks compares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Tasks that have not ended.
+    pub tasks: usize,
+    /// Timers that are armed.
+    pub timers: usize,
+    /// Sockets that are open.
+    pub sockets: usize,
+}
+
+/// Returns how much lives on this thread's loop.
+///
+/// # Panics
+///
+/// When there is no loop on this thread.
+///
+/// # Examples
+///
+/// ```
+/// snow::block_on(async {
+///     let task = snow::spawn(std::future::pending::<()>());
+///     assert_eq!(snow::rt::counts().tasks, 1);
+///     task.cancel();
+/// });
+/// ```
+pub fn counts() -> Counts {
+    Handle::current().counts()
+}
+
+/// Gives the other tasks of the loop a turn.
+pub(crate) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

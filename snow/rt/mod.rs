@@ -1,0 +1,25 @@
+//! The loop: readiness, time and tasks. It has never heard of bytes.
+//!
+//! One thread runs one [`EventLoop`]. A tick waits for readiness until the nearest deadline, turns
+//! events into woken tasks, fires what is due, and polls woken tasks until none is left or the
+//! tick's budget is spent. Nothing is scanned: ten thousand parked tasks cost nothing until one of
+//! them is woken.
+
+mod blocking;
+mod event_loop;
+mod reactor;
+mod task;
+mod timer;
+mod worker;
+
+pub use blocking::{Unblock, unblock};
+pub use task::Task;
+pub(crate) use task::panic_message;
+pub use timer::{Elapsed, Sleep, Timeout, sleep, timeout};
+
+pub use event_loop::{Counts, block_on, counts, spawn};
+
+pub(crate) use event_loop::{EventLoop, Handle, yield_now};
+pub(crate) use reactor::{Interest, Left, Source};
+pub(crate) use timer::{Clock, Deadline, Time};
+pub(crate) use worker::{StopSignal, Stopping, run_workers};

@@ -1,0 +1,295 @@
+//! Readiness: the only user of `mio::Poll`.
+//!
+//! A source is registered once, edge-triggered, for both directions, and only when somebody first
+//! has to wait for it: a connection whose request is already there and that closes after its answer
+//! is never registered at all. Readiness is remembered per direction until whoever reads or writes
+//! says that it is used up.
+//!
+//! Promises that are not made: an event may be spurious, and a task may be woken for a direction it
+//! no longer waits for. Wakers stay registered after they have woken, so that the next wait costs
+//! no clone.
+
+use super::event_loop::Handle;
+use mio::{Events, Poll, Registry, Token};
+use slab::Slab;
+use std::{
+    cell::RefCell,
+    io,
+    task::{Context, Waker},
+    time::Duration,
+};
+
+/// How many events one wait takes at the most; the rest comes with the next.
+const EVENTS_PER_TICK: usize = 1024;
+
+/// The token of the bell between threads.
+const BELL: Token = Token(usize::MAX);
+
+/// A direction of a source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Interest {
+    Read,
+    Write,
+}
+
+pub(super) struct Reactor {
+    poll: RefCell<Poll>,
+    events: RefCell<Events>,
+    registry: Registry,
+    slots: RefCell<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    slots: Slab<Slot>,
+    /// Slots of sources that are gone. An event that was fetched before may still name them, so
+    /// they rest until the next wait.
+    resting: Vec<u32>,
+    /// Whether a descriptor was freed since somebody found none.
+    is_descriptor_freed: bool,
+    /// Those who wait for a free descriptor.
+    starving: Vec<Waker>,
+}
+
+#[derive(Default)]
+struct Slot {
+    state: State,
+    read: Direction,
+    write: Direction,
+}
+
+#[derive(Default)]
+struct Direction {
+    /// Used up: the next operation would block, unless an event says otherwise.
+    drained: bool,
+    waker: Option<Waker>,
+}
+
+/// What is known of a source beyond its two directions.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct State {
+    registered: bool,
+    read_closed: bool,
+    broken: bool,
+}
+
+impl Slot {
+    fn direction(&mut self, interest: Interest) -> &mut Direction {
+        match interest {
+            Interest::Read => &mut self.read,
+            Interest::Write => &mut self.write,
+        }
+    }
+}
+
+impl Direction {
+    fn wake(&mut self) {
+        self.drained = false;
+        // By reference: nothing is dropped and nothing but a queue is touched under the borrow.
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn set_waker(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(known) => known.clone_from(waker),
+            None => self.waker = Some(waker.clone()),
+        }
+    }
+}
+
+impl Reactor {
+    pub(super) fn new() -> io::Result<Reactor> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        Ok(Reactor {
+            poll: RefCell::new(poll),
+            events: RefCell::new(Events::with_capacity(EVENTS_PER_TICK)),
+            registry,
+            slots: RefCell::default(),
+        })
+    }
+
+    pub(super) fn bell(&self) -> io::Result<mio::Waker> {
+        mio::Waker::new(&self.registry, BELL)
+    }
+
+    /// Waits for events until `timeout` (`None`: for as long as it takes) and wakes whom they concern.
+    pub(super) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.slots.borrow_mut().end_rest();
+        let mut events = self.events.borrow_mut();
+        match self.poll.borrow_mut().poll(&mut events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            outcome => outcome?,
+        }
+        let slots = &mut self.slots.borrow_mut().slots;
+        for event in events.iter() {
+            let Some(slot) = slots.get_mut(event.token().0) else { continue };
+            // An event concerns a reader when there is something to read or nothing more will come.
+            let broken = event.is_error() || event.is_write_closed();
+            slot.state.broken |= broken;
+            slot.state.read_closed |= event.is_read_closed();
+            if event.is_readable() || event.is_read_closed() || broken {
+                slot.read.wake();
+            }
+            if event.is_writable() || broken {
+                slot.write.wake();
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a descriptor to be freed on this loop: false when one was.
+    pub(super) fn wait_for_descriptor(&self, waker: &Waker) -> bool {
+        let mut slots = self.slots.borrow_mut();
+        if slots.is_descriptor_freed {
+            return false;
+        }
+        if !slots.starving.iter().any(|known| known.will_wake(waker)) {
+            slots.starving.push(waker.clone());
+        }
+        true
+    }
+
+    /// Begins an episode without descriptors.
+    pub(super) fn forget_freed_descriptor(&self) {
+        self.slots.borrow_mut().is_descriptor_freed = false;
+    }
+
+    /// Returns how many sources there are.
+    pub(super) fn len(&self) -> usize {
+        let slots = self.slots.borrow();
+        slots.slots.len() - slots.resting.len()
+    }
+}
+
+impl Slots {
+    fn end_rest(&mut self) {
+        for key in self.resting.drain(..) {
+            self.slots.remove(key as usize);
+        }
+    }
+}
+
+/// A socket, or whatever else `mio` can watch, on the loop of this thread.
+pub(crate) struct Source<S: mio::event::Source> {
+    io: S,
+    handle: Handle,
+    slot: u32,
+}
+
+impl<S: mio::event::Source> Source<S> {
+    /// Takes `io`, which must not block, to the loop of this thread.
+    pub(crate) fn new(io: S) -> Source<S> {
+        let handle = Handle::current();
+        let slot = handle.reactor().slots.borrow_mut().slots.insert(Slot::default()) as u32;
+        Source { io, handle, slot }
+    }
+
+    pub(crate) fn io(&self) -> &S {
+        &self.io
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Returns whether an operation is worth trying; if not, the task is woken when it is.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot be registered: the machine is out of memory or watches.
+    pub(crate) fn poll_ready(&mut self, interest: Interest, cx: &Context<'_>) -> io::Result<bool> {
+        self.with_slot(|slot| {
+            let direction = slot.direction(interest);
+            if direction.drained {
+                direction.set_waker(cx.waker());
+            }
+            !direction.drained
+        })
+    }
+
+    /// Says that an operation of this direction has used up what there was.
+    ///
+    /// A stream whose peer has closed is never used up for reading: the end is still to be read.
+    pub(crate) fn set_drained(&self, interest: Interest) {
+        let slots = &mut self.handle.reactor().slots.borrow_mut().slots;
+        let slot = &mut slots[self.slot as usize];
+        let end_is_due =
+            interest == Interest::Read && (slot.state.read_closed || slot.state.broken);
+        slot.direction(interest).drained = !end_is_due;
+    }
+
+    /// Says that an operation of this direction has just answered that it would block, whatever the
+    /// events said.
+    pub(crate) fn set_blocked(&self, interest: Interest) {
+        let slots = &mut self.handle.reactor().slots.borrow_mut().slots;
+        slots[self.slot as usize].direction(interest).drained = true;
+    }
+
+    /// Returns how the peer has left, as far as events tell; the task is woken when that changes.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_ready`](Source::poll_ready).
+    pub(crate) fn poll_left(&mut self, cx: &Context<'_>) -> io::Result<Option<Left>> {
+        self.register()?;
+        let slots = &mut self.handle.reactor().slots.borrow_mut().slots;
+        let slot = &mut slots[self.slot as usize];
+        slot.read.set_waker(cx.waker());
+        Ok(match slot.state {
+            State { broken: true, .. } => Some(Left::Broken),
+            State { read_closed: true, .. } => Some(Left::ReadClosed),
+            State { .. } => None,
+        })
+    }
+
+    fn with_slot(&mut self, ready: impl Fn(&mut Slot) -> bool) -> io::Result<bool> {
+        let handle = &self.handle;
+        let is_ready = || ready(&mut handle.reactor().slots.borrow_mut().slots[self.slot as usize]);
+        if is_ready() {
+            return Ok(true);
+        }
+        // Registering reports what is ready already, so nothing is missed in between.
+        self.register()?;
+        Ok(false)
+    }
+
+    fn register(&mut self) -> io::Result<()> {
+        let reactor = self.handle.reactor();
+        let state = &mut reactor.slots.borrow_mut().slots[self.slot as usize].state;
+        if !state.registered {
+            let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
+            reactor.registry.register(&mut self.io, Token(self.slot as usize), both)?;
+            state.registered = true;
+        }
+        Ok(())
+    }
+}
+
+/// How a peer has left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Left {
+    /// It will send no more, and may still read.
+    ReadClosed,
+    /// The connection is reset, or closed in both directions.
+    Broken,
+}
+
+impl<S: mio::event::Source> Drop for Source<S> {
+    fn drop(&mut self) {
+        // Closing the socket takes it off the poll: no system call for that.
+        let mut slots = self.handle.reactor().slots.borrow_mut();
+        let slot = &mut slots.slots[self.slot as usize];
+        let wakers = [slot.read.waker.take(), slot.write.waker.take()];
+        slots.resting.push(self.slot);
+        slots.is_descriptor_freed = true;
+        // The socket is closed before any of them is polled.
+        let starving = std::mem::take(&mut slots.starving);
+        starving.iter().for_each(Waker::wake_by_ref);
+        // Not under the borrow: the last waker of a task drops what the task has left.
+        drop(slots);
+        drop((wakers, starving));
+    }
+}

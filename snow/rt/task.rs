@@ -1,0 +1,269 @@
+//! Tasks and their run queues.
+//!
+//! A task is an `async-task`: its waker may be used from any thread. A wake on the loop's own thread
+//! pushes on a local queue and makes no system call; a wake from another thread pushes on a shared
+//! queue and rings the bell only when the loop is asleep.
+
+use super::event_loop::Handle;
+use async_task::Runnable;
+use slab::Slab;
+use std::{
+    any::Any,
+    cell::RefCell,
+    collections::VecDeque,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+/// The side of a loop that other threads see: where they leave woken tasks, and the bell.
+pub(super) struct Inbox {
+    woken: Mutex<VecDeque<Runnable>>,
+    asleep: AtomicBool,
+    bell: mio::Waker,
+}
+
+impl Inbox {
+    pub(super) fn new(bell: mio::Waker) -> Inbox {
+        Inbox { woken: Mutex::default(), asleep: AtomicBool::new(false), bell }
+    }
+
+    /// Queues a woken task, on whichever thread this is.
+    fn push(&self, runnable: Runnable) {
+        if let Err(runnable) = Handle::push_at_home(self, runnable) {
+            self.woken().push_back(runnable);
+            self.ring();
+        }
+    }
+
+    /// Wakes the loop if it sleeps.
+    pub(super) fn ring(&self) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            if let Err(error) = self.bell.wake() {
+                log::error!("a loop cannot be woken from another thread: {error}");
+            }
+        }
+    }
+
+    /// Announces that the loop goes to sleep: from here on a push rings.
+    pub(super) fn fall_asleep(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns whether another thread has woken a task.
+    pub(super) fn has_woken(&self) -> bool {
+        !self.woken().is_empty()
+    }
+
+    pub(super) fn wake_up(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    fn woken(&self) -> MutexGuard<'_, VecDeque<Runnable>> {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Every task of one loop, and those of them that are woken.
+pub(super) struct Tasks {
+    inbox: Arc<Inbox>,
+    /// What was woken on this thread.
+    local: RefCell<VecDeque<Runnable>>,
+    /// One waker for each task that has not ended: to wake all, and to end all.
+    alive: RefCell<Slab<Waker>>,
+}
+
+impl Tasks {
+    pub(super) fn new(inbox: Arc<Inbox>) -> Tasks {
+        Tasks { inbox, local: RefCell::default(), alive: RefCell::default() }
+    }
+
+    pub(super) fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    pub(super) fn spawn<F>(&self, handle: Handle, future: F) -> Task<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let mut alive = self.alive.borrow_mut();
+        let entry = alive.vacant_entry();
+        let guarded = Guarded { alive: Alive { handle, key: entry.key() as u32 }, future };
+        let inbox = Arc::clone(&self.inbox);
+        let (runnable, task) = async_task::Builder::new()
+            .spawn_local(move |()| guarded.run(), move |runnable| inbox.push(runnable));
+        entry.insert(runnable.waker());
+        drop(alive);
+        runnable.schedule();
+        Task { task: Some(task) }
+    }
+
+    /// Polls up to `budget` woken tasks; true when there are more.
+    pub(super) fn run(&self, budget: usize) -> bool {
+        let mut left = budget;
+        while left > 0 {
+            let Some(runnable) = self.pop() else { return false };
+            runnable.run();
+            left -= 1;
+        }
+        self.has_woken()
+    }
+
+    /// Queues a task that was woken on the loop's own thread.
+    pub(super) fn push(&self, runnable: Runnable) {
+        self.local.borrow_mut().push_back(runnable);
+    }
+
+    fn pop(&self) -> Option<Runnable> {
+        self.local.borrow_mut().pop_front()
+    }
+
+    pub(super) fn has_woken(&self) -> bool {
+        !self.local.borrow().is_empty()
+    }
+
+    /// Moves what other threads have woken to the local queue.
+    pub(super) fn take_woken(&self) {
+        self.local.borrow_mut().append(&mut self.inbox.woken());
+    }
+
+    /// Wakes every task: what a change that concerns all of them is announced with.
+    pub(super) fn wake_all(&self) {
+        // Waking by reference queues and drops nothing, so the borrow is safe.
+        for (_, waker) in self.alive.borrow().iter() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Drops the future of every task, and of those that are spawned by the dropping.
+    pub(super) fn end_all(&self) {
+        while !self.alive.borrow().is_empty() {
+            self.wake_all();
+            self.take_woken();
+            while let Some(runnable) = self.pop() {
+                drop(runnable);
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.alive.borrow().len()
+    }
+}
+
+/// Takes a task off the list of the living when its future is dropped, however that comes about.
+struct Alive {
+    handle: Handle,
+    key: u32,
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        let waker = self.handle.tasks().alive.borrow_mut().try_remove(self.key as usize);
+        drop(waker);
+    }
+}
+
+struct Guarded<F> {
+    future: F,
+    alive: Alive,
+}
+
+/// What a task leaves behind: its output, or what it panicked with.
+type Outcome<T> = Result<T, Box<dyn Any + Send>>;
+
+impl<F: Future> Guarded<F> {
+    /// Runs the future and contains its panic.
+    async fn run(self) -> Outcome<F::Output> {
+        let Guarded { future, alive } = self;
+        let mut future = std::pin::pin!(future);
+        let outcome = std::future::poll_fn(|cx| {
+            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                Ok(poll) => poll.map(Ok),
+                Err(panic) => {
+                    log::error!("a task panicked: {}", panic_message(&*panic));
+                    Poll::Ready(Err(panic))
+                }
+            }
+        })
+        .await;
+        drop(alive);
+        outcome
+    }
+}
+
+/// Returns the words of a panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    if let Some(text) = panic.downcast_ref::<&'static str>() {
+        text
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text
+    } else {
+        "no message"
+    }
+}
+
+/// A task on the loop of the thread that spawned it.
+///
+/// Dropping it detaches: the task goes on. [`cancel`](Task::cancel) drops the task's future.
+/// Awaiting it gives its output, and panics with the task's panic if it panicked (the panic has been
+/// logged by then).
+///
+/// # Examples
+///
+/// ```
+/// let sum = snow::block_on(async {
+///     let task = snow::spawn(async { 1 + 2 });
+///     task.await
+/// });
+/// assert_eq!(sum, 3);
+/// ```
+#[must_use = "dropping a task detaches it: say so with `.detach()`"]
+pub struct Task<T> {
+    /// Taken only by those who consume the handle.
+    task: Option<async_task::Task<Outcome<T>>>,
+}
+
+impl<T> Task<T> {
+    /// Lets the task run on by itself.
+    pub fn detach(self) {
+        drop(self);
+    }
+
+    /// Drops the task's future, at once or as soon as it is no longer being polled.
+    pub fn cancel(mut self) {
+        drop(self.task.take());
+    }
+
+    /// Returns whether the task has ended.
+    pub fn is_finished(&self) -> bool {
+        self.task.as_ref().is_none_or(async_task::Task::is_finished)
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let task = self.task.as_mut().expect("only consumed handles have no task");
+        match Pin::new(task).poll(cx) {
+            Poll::Ready(Ok(output)) => Poll::Ready(output),
+            Poll::Ready(Err(panic)) => resume_unwind(panic),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.detach();
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Deadlines in order, and what stands on them: sleep, timeout, the deadline of a connection.
+//!
+//! Time is counted in nanoseconds from the start of the loop, so that a key is one word and a test
+//! can own the clock. `now` is read once a tick and handed in; nothing here asks the system. A jump
+//! of the wall clock moves no deadline, because the wall clock is asked for dates only.
+
+use super::event_loop::Handle;
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    error, fmt,
+    future::Future,
+    ops::Add,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant, SystemTime},
+};
+
+/// A point in the loop's time, in nanoseconds since the loop began.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Time(u64);
+
+impl Time {
+    /// The point that is never reached: 584 years after the start.
+    pub(crate) const NEVER: Time = Time(u64::MAX);
+
+    pub(crate) fn since(self, earlier: Time) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Time;
+
+    /// A duration too long to count ends in [`Time::NEVER`].
+    fn add(self, duration: Duration) -> Time {
+        Time(
+            u64::try_from(duration.as_nanos())
+                .map_or(u64::MAX, |nanos| self.0.saturating_add(nanos)),
+        )
+    }
+}
+
+/// What the loop asks for the time.
+#[derive(Debug)]
+pub(crate) enum Clock {
+    /// The monotonic clock of the machine.
+    System { start: Instant },
+    /// A clock that stands still until the loop has nothing left to do, and then jumps to the next
+    /// deadline: a suite of timeouts runs in milliseconds and never flakes.
+    Virtual { wall: SystemTime, elapsed: Cell<u64> },
+}
+
+impl Clock {
+    pub(crate) fn system() -> Clock {
+        Clock::System { start: Instant::now() }
+    }
+
+    pub(crate) fn stopped() -> Clock {
+        Clock::Virtual { wall: SystemTime::now(), elapsed: Cell::new(0) }
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        match self {
+            Clock::System { start } => Time(0) + start.elapsed(),
+            Clock::Virtual { elapsed, .. } => Time(elapsed.get()),
+        }
+    }
+
+    /// Moves a virtual clock forward; a real one moves by itself.
+    pub(crate) fn advance_to(&self, time: Time) {
+        if let Clock::Virtual { elapsed, .. } = self {
+            elapsed.set(elapsed.get().max(time.0));
+        }
+    }
+
+    /// The date, which may jump.
+    pub(crate) fn wall(&self) -> SystemTime {
+        match self {
+            Clock::System { .. } => SystemTime::now(),
+            Clock::Virtual { wall, elapsed } => *wall + Duration::from_nanos(elapsed.get()),
+        }
+    }
+}
+
+/// Orders timers by deadline; the second half tells apart what is due at the same nanosecond.
+pub(super) type TimerKey = (Time, u32);
+
+/// All armed timers of one loop, the nearest first.
+#[derive(Default)]
+pub(super) struct Timers {
+    by_deadline: BTreeMap<TimerKey, Waker>,
+    last: u32,
+}
+
+impl Timers {
+    pub(super) fn arm(&mut self, deadline: Time, waker: Waker) -> TimerKey {
+        loop {
+            self.last = self.last.wrapping_add(1);
+            let key = (deadline, self.last);
+            // A number comes round again after four thousand million timers.
+            if !self.by_deadline.contains_key(&key) {
+                self.by_deadline.insert(key, waker);
+                return key;
+            }
+        }
+    }
+
+    pub(super) fn disarm(&mut self, key: TimerKey) -> Option<Waker> {
+        self.by_deadline.remove(&key)
+    }
+
+    pub(super) fn next(&self) -> Option<Time> {
+        self.by_deadline.first_key_value().map(|((deadline, _), _)| *deadline)
+    }
+
+    /// Takes one timer that is due at `now`.
+    pub(super) fn pop_due(&mut self, now: Time) -> Option<Waker> {
+        if self.next()? > now {
+            return None;
+        }
+        self.by_deadline.pop_first().map(|(_, waker)| waker)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_deadline.len()
+    }
+
+    /// Replaces the waker of an armed timer; false when it has fired.
+    fn set_waker(&mut self, key: TimerKey, waker: &Waker) -> bool {
+        match self.by_deadline.get_mut(&key) {
+            Some(armed) => {
+                armed.clone_from(waker);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// One deadline that is moved often and reached seldom, as a connection's is.
+///
+/// Moving it later is a store: the timer that is armed fires early, finds the deadline moved, and is
+/// armed again. It wakes the task that polled it last when it was armed, so one task polls it for
+/// its whole life.
+pub(crate) struct Deadline {
+    handle: Handle,
+    when: Time,
+    armed: Option<TimerKey>,
+}
+
+impl Deadline {
+    pub(crate) fn new(handle: Handle) -> Deadline {
+        Deadline { handle, when: Time::NEVER, armed: None }
+    }
+
+    pub(crate) fn set(&mut self, when: Time) {
+        self.when = when;
+    }
+
+    pub(crate) fn when(&self) -> Time {
+        self.when
+    }
+
+    /// Is ready once the deadline has passed, and stays so until it is set anew.
+    pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.handle.now();
+        if self.when <= now {
+            return Poll::Ready(());
+        }
+        if let Some(key) = self.armed {
+            // What is due has fired: the loop fires timers with the same `now`.
+            if key.0 <= now {
+                self.armed = None;
+            } else if key.0 > self.when {
+                self.disarm();
+            }
+        }
+        if self.armed.is_none() && self.when < Time::NEVER {
+            self.armed = Some(self.handle.timers().arm(self.when, cx.waker().clone()));
+        }
+        Poll::Pending
+    }
+
+    fn disarm(&mut self) {
+        if let Some(key) = self.armed.take() {
+            // Dropping a waker may drop a task, which may own a timer: after the borrow has ended.
+            let waker = self.handle.timers().disarm(key);
+            drop(waker);
+        }
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.disarm();
+    }
+}
+
+/// Waits for `duration`, at the loop's clock.
+///
+/// # Panics
+///
+/// When it is first polled outside [`block_on`](crate::block_on) and the server's loops.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// snow::block_on(snow::sleep(Duration::from_millis(1)));
+/// ```
+pub fn sleep(duration: Duration) -> Sleep {
+    Sleep(SleepState::New(duration))
+}
+
+/// The future that [`sleep`] returns.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Sleep(SleepState);
+
+enum SleepState {
+    New(Duration),
+    Armed(Handle, TimerKey),
+    Done,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.0 {
+            SleepState::New(duration) => {
+                let handle = Handle::current();
+                let key = handle.timers().arm(handle.now() + *duration, cx.waker().clone());
+                self.0 = SleepState::Armed(handle, key);
+                Poll::Pending
+            }
+            SleepState::Armed(handle, key) => {
+                if key.0 > handle.now() && handle.timers().set_waker(*key, cx.waker()) {
+                    return Poll::Pending;
+                }
+                self.0 = SleepState::Done;
+                Poll::Ready(())
+            }
+            SleepState::Done => Poll::Ready(()),
+        }
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let SleepState::Armed(handle, key) = &self.0 {
+            let waker = handle.timers().disarm(*key);
+            drop(waker);
+        }
+    }
+}
+
+/// Runs `future` for at most `duration`; when the time is over it is dropped and the answer is
+/// [`Elapsed`].
+///
+/// # Examples
+///
+/// ```
+/// use std::{future::pending, time::Duration};
+///
+/// let late = snow::timeout(Duration::from_millis(1), pending::<()>());
+/// assert!(snow::block_on(late).is_err());
+/// ```
+pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
+    Timeout { future: Box::pin(future), sleep: sleep(duration) }
+}
+
+/// The future that [`timeout`] returns.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Timeout<F> {
+    // Boxed because pinning a field in place takes `unsafe`.
+    future: Pin<Box<F>>,
+    sleep: Sleep,
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(output) = self.future.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        Pin::new(&mut self.sleep).poll(cx).map(|()| Err(Elapsed(())))
+    }
+}
+
+/// The error of [`timeout`]: the time was over first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Elapsed(());
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the time was over first")
+    }
+}
+
+impl error::Error for Elapsed {}
+
+impl From<Elapsed> for crate::Error {
+    fn from(error: Elapsed) -> crate::Error {
+        crate::Error::new(crate::ErrorKind::HandlerTimeout, "a timeout ran out").caused_by(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_fire_in_the_order_of_their_deadlines() {
+        let mut timers = Timers::default();
+        let start = Time(0);
+        for millis in [30, 10, 20, 10] {
+            timers.arm(start + Duration::from_millis(millis), Waker::noop().clone());
+        }
+        assert_eq!(timers.next(), Some(start + Duration::from_millis(10)));
+        assert!(timers.pop_due(start + Duration::from_millis(9)).is_none());
+        assert!(timers.pop_due(start + Duration::from_millis(10)).is_some());
+        assert!(timers.pop_due(start + Duration::from_millis(10)).is_some());
+        assert!(timers.pop_due(start + Duration::from_millis(10)).is_none());
+        assert_eq!(timers.len(), 2);
+    }
+
+    #[test]
+    fn a_disarmed_timer_does_not_fire() {
+        let mut timers = Timers::default();
+        let key = timers.arm(Time(5), Waker::noop().clone());
+        assert!(timers.disarm(key).is_some());
+        assert!(timers.pop_due(Time::NEVER).is_none());
+    }
+
+    #[test]
+    fn a_deadline_past_counting_is_never() {
+        assert_eq!(Time(7) + Duration::MAX, Time::NEVER);
+    }
+}
