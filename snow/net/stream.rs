@@ -1,0 +1,28 @@
+//! What a connection needs of the stream it runs on, be it a socket, TLS around one, or a test pipe.
+
+use crate::rt::Left;
+use std::{
+    io::{self, IoSlice},
+    task::{Context, Poll},
+};
+
+/// A byte stream on this thread's loop that can tell when the peer has left.
+pub(crate) trait Stream {
+    /// Reads what is there; `Ok(0)` is the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Writes what there is room for, in one system call.
+    fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>])
+    -> Poll<io::Result<usize>>;
+
+    /// Is ready when the peer has left, as far as can be known without reading; what it sent before
+    /// may still be unread.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left>;
+
+    /// Ends the sending side; what was written before still arrives.
+    fn shutdown_write(&mut self) -> io::Result<()>;
+
+    /// Makes the drop of this stream a reset and not an orderly end, so that the peer cannot take
+    /// what it got for the whole.
+    fn reset_on_drop(&mut self);
+}
