@@ -1,0 +1,193 @@
+//! A request body that arrives while its handler runs.
+//!
+//! The connection feeds one end, the handler reads the other, on whatever thread. A bounded number of
+//! bytes lies between them: a handler that does not read stops the reading from the socket.
+
+use crate::{Error, ErrorKind, Result};
+use bytes::Bytes;
+use futures_core::Stream;
+use std::{
+    collections::VecDeque,
+    fmt, mem,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+/// Bytes that may lie between the socket and the handler.
+const CAPACITY: usize = 64 * 1024;
+
+#[derive(Default)]
+struct Shared {
+    chunks: VecDeque<Bytes>,
+    /// Bytes of all chunks.
+    len: usize,
+    end: Option<Result<()>>,
+    /// Whether the handler has asked for content, or dropped its end.
+    interest: Interest,
+    reader: Option<Waker>,
+    feeder: Option<Waker>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Interest {
+    #[default]
+    NotYet,
+    Reads,
+    Gone,
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request's content as it arrives: a stream of pieces, which ends with an error when the client
+/// broke off or broke the rules.
+///
+/// # Examples
+///
+/// ```
+/// use snow::{BodyStream, Request, Response, Result, post};
+/// use std::{future::poll_fn, pin::Pin};
+///
+/// async fn count(mut req: Request) -> Result<String> {
+///     let mut body = req.body_stream();
+///     let mut len = 0;
+///     while let Some(piece) = body.next().await {
+///         len += piece?.len();
+///     }
+///     Ok(format!("{len} bytes"))
+/// }
+/// let route = post("^/count$", count).streaming();
+/// # let _ = route;
+/// ```
+pub struct BodyStream(Arc<Mutex<Shared>>);
+
+/// The end of a [`BodyStream`] that the connection fills.
+pub(crate) struct BodyFeed(Arc<Mutex<Shared>>);
+
+impl BodyStream {
+    /// Makes the two ends of a body.
+    pub(crate) fn channel() -> (BodyFeed, BodyStream) {
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        (BodyFeed(Arc::clone(&shared)), BodyStream(shared))
+    }
+
+    /// Makes a stream of content that has arrived already.
+    pub(crate) fn whole(content: Vec<u8>) -> BodyStream {
+        let (feed, stream) = BodyStream::channel();
+        if !content.is_empty() {
+            feed.push(Bytes::from(content));
+        }
+        feed.end(Ok(()));
+        stream
+    }
+
+    /// Waits for the next piece; `None` is the end.
+    pub async fn next(&mut self) -> Option<Result<Bytes>> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl Stream for BodyStream {
+    type Item = Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let mut shared = lock(&self.0);
+        if let Some(chunk) = shared.chunks.pop_front() {
+            shared.len -= chunk.len();
+            wake(&mut shared.feeder);
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+        match mem::replace(&mut shared.end, Some(Ok(()))) {
+            Some(Ok(())) => Poll::Ready(None),
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            None => {
+                shared.end = None;
+                shared.reader = Some(cx.waker().clone());
+                if mem::replace(&mut shared.interest, Interest::Reads) == Interest::NotYet {
+                    wake(&mut shared.feeder);
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for BodyStream {
+    fn drop(&mut self) {
+        let mut shared = lock(&self.0);
+        shared.interest = Interest::Gone;
+        shared.chunks.clear();
+        shared.len = 0;
+        wake(&mut shared.feeder);
+    }
+}
+
+impl fmt::Debug for BodyStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BodyStream")
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+impl BodyFeed {
+    /// Adds a piece.
+    pub(crate) fn push(&self, chunk: Bytes) {
+        let mut shared = lock(&self.0);
+        if shared.interest != Interest::Gone {
+            shared.len += chunk.len();
+            shared.chunks.push_back(chunk);
+            wake(&mut shared.reader);
+        }
+    }
+
+    /// Says that nothing more comes, and why.
+    pub(crate) fn end(&self, how: Result<()>) {
+        let mut shared = lock(&self.0);
+        shared.end = Some(how);
+        wake(&mut shared.reader);
+    }
+
+    /// Is ready when there is room for more, or nobody reads any more.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut shared = lock(&self.0);
+        if shared.len < CAPACITY {
+            return Poll::Ready(());
+        }
+        shared.feeder = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Is ready when the handler has asked for content that is not there.
+    pub(crate) fn poll_wanted(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut shared = lock(&self.0);
+        if shared.interest == Interest::Reads {
+            return Poll::Ready(());
+        }
+        shared.feeder = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Returns whether the handler has dropped its end.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        lock(&self.0).interest == Interest::Gone
+    }
+}
+
+impl Drop for BodyFeed {
+    /// A feed that goes before its end is a client that went.
+    fn drop(&mut self) {
+        let mut shared = lock(&self.0);
+        if shared.end.is_none() {
+            let reason = "the client left before the end of its content";
+            shared.end = Some(Err(Error::new(ErrorKind::BadRequest, reason)));
+            wake(&mut shared.reader);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! `Conn`, the HTTP/1.1 state machine of one connection: bytes in, requests out, and back again.
+//!
+//! One request is in hand at a time, so answers come in order. Two enums say all there is to say: what
+//! is taken from the peer next, and what is owed to it. After a fault nothing more is taken, and
+//! after the answer that ends the connection nothing more is written.
+
+use super::{
+    body::{Decoder, Piece, Trailers},
+    encode::{self, Framing, Preface},
+    parse::{ContentFraming, Head, Scan, parse_head},
+    request::Version,
+    response::Response,
+};
+use crate::{Config, Error, ErrorKind, Result};
+use http::Method;
+
+/// What is taken from the peer next.
+#[derive(Debug)]
+enum Reading {
+    /// The head of a request.
+    Head(Scan),
+    /// Content of the request in hand. While a 100 is due the client may be waiting for it.
+    Content { decoder: Decoder, is_continue_due: bool },
+    /// Nothing, ever.
+    Closed,
+}
+
+/// What is owed to the peer.
+#[derive(Debug)]
+enum Writing {
+    /// Nothing: no request is in hand.
+    Nothing,
+    /// A response.
+    Response(Owed),
+    /// Content of the response whose head is written.
+    Content { framing: Framing, owed: Owed },
+    /// Nothing, ever.
+    Closed,
+}
+
+/// What a request says about its response.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Owed {
+    pub(crate) is_head: bool,
+    pub(crate) version: Version,
+    /// Whether the connection goes on after the response.
+    pub(crate) is_keep_alive: bool,
+    /// Whether the client has said that it sends no other request.
+    pub(crate) is_last_request: bool,
+}
+
+/// What is to be done once a response is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum After {
+    /// Take the next request.
+    NextRequest,
+    /// Throw the rest of the content away, then take the next request.
+    Drain,
+    /// Close; the peer may be sending still.
+    Close { lingers: bool },
+}
+
+/// One connection's place in the protocol.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    reading: Reading,
+    writing: Writing,
+}
+
+impl Conn {
+    pub(crate) fn new() -> Conn {
+        Conn { reading: Reading::Head(Scan::default()), writing: Writing::Nothing }
+    }
+
+    /// Looks for the head of the next request at the start of `input`, and returns how many bytes it
+    /// took; `None` when it is not all there, in which case the same bytes and more come again.
+    ///
+    /// # Errors
+    ///
+    /// What to answer with; nothing more is taken from the peer.
+    pub(crate) fn receive_head(
+        &mut self,
+        input: &[u8],
+        config: &Config,
+        head: &mut Head,
+    ) -> Result<Option<usize>> {
+        let Reading::Head(scan) = &mut self.reading else { return Ok(None) };
+        match parse_head(input, scan, config, head) {
+            Ok(None) => Ok(None),
+            Ok(Some(len)) => {
+                self.reading = match head.content {
+                    ContentFraming::None => Reading::Head(Scan::default()),
+                    framing => Reading::Content {
+                        decoder: Decoder::new(framing),
+                        is_continue_due: head.expects_continue,
+                    },
+                };
+                self.writing = Writing::Response(Owed {
+                    is_head: head.method == Method::HEAD,
+                    version: head.version,
+                    is_keep_alive: head.is_keep_alive,
+                    is_last_request: !head.is_keep_alive,
+                });
+                Ok(Some(len))
+            }
+            Err(error) => {
+                self.refuse();
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the next piece of content off `input`.
+    ///
+    /// # Errors
+    ///
+    /// What to answer with; nothing more is taken from the peer.
+    pub(crate) fn receive_content<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+        config: &Config,
+    ) -> Result<Piece<'a>> {
+        let Reading::Content { decoder, is_continue_due } = &mut self.reading else {
+            return Ok(Piece::End);
+        };
+        *is_continue_due &= input.is_empty();
+        match decoder.decode(input, config) {
+            Err(error) => {
+                self.refuse();
+                Err(error)
+            }
+            piece => piece,
+        }
+    }
+
+    /// Takes what came behind the content, and makes ready for the next head.
+    pub(crate) fn end_content(&mut self) -> Trailers {
+        match std::mem::replace(&mut self.reading, Reading::Head(Scan::default())) {
+            Reading::Content { mut decoder, .. } => decoder.take_trailers(),
+            Reading::Head(_) => Trailers::new(),
+            Reading::Closed => {
+                self.reading = Reading::Closed;
+                Trailers::new()
+            }
+        }
+    }
+
+    /// Returns how many bytes of content are still to come; `None` when that is not known.
+    pub(crate) fn remaining_content(&self) -> Option<u64> {
+        match &self.reading {
+            Reading::Content { decoder, .. } => decoder.remaining(),
+            Reading::Head(_) | Reading::Closed => Some(0),
+        }
+    }
+
+    /// Returns whether content of the request in hand is still to be taken.
+    pub(crate) fn is_receiving(&self) -> bool {
+        matches!(self.reading, Reading::Content { .. })
+    }
+
+    /// Takes nothing more from the peer; an answer is owed, be it that no request was understood.
+    pub(crate) fn refuse(&mut self) {
+        self.reading = Reading::Closed;
+        match &mut self.writing {
+            Writing::Nothing => {
+                self.writing = Writing::Response(Owed {
+                    is_head: false,
+                    version: Version::Http11,
+                    is_keep_alive: false,
+                    is_last_request: false,
+                });
+            }
+            Writing::Response(_) | Writing::Content { .. } | Writing::Closed => self.set_last(),
+        }
+    }
+
+    /// Writes a 100 if the client waits for one.
+    pub(crate) fn write_continue(&mut self, out: &mut Vec<u8>) {
+        if let Reading::Content { is_continue_due, .. } = &mut self.reading {
+            if std::mem::take(is_continue_due) {
+                out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            }
+        }
+    }
+
+    /// Returns whether the client may be waiting for a 100.
+    pub(crate) fn is_continue_due(&self) -> bool {
+        matches!(self.reading, Reading::Content { is_continue_due: true, .. })
+    }
+
+    /// Lets the connection end with the answer that is owed.
+    pub(crate) fn set_last(&mut self) {
+        match &mut self.writing {
+            Writing::Response(owed) | Writing::Content { owed, .. } => owed.is_keep_alive = false,
+            Writing::Nothing | Writing::Closed => {}
+        }
+    }
+
+    /// Writes the head of the answer that is owed; false when none is.
+    pub(crate) fn write_head(
+        &mut self,
+        out: &mut Vec<u8>,
+        response: &Response,
+        preface: &Preface<'_>,
+    ) -> bool {
+        let Writing::Response(mut owed) = self.writing else { return false };
+        // A client that was never told to go on may or may not send its content: what comes next
+        // could be taken for either (RFC 9110, section 10.1.1).
+        if let Reading::Content { is_continue_due: true, .. } = self.reading {
+            owed.is_keep_alive = false;
+        }
+        let framing = encode::write_head(out, response, &mut owed, preface);
+        self.writing = Writing::Content { framing, owed };
+        true
+    }
+
+    /// Returns whether content may follow the head that was written.
+    pub(crate) fn wants_content(&self) -> bool {
+        match self.writing {
+            Writing::Content { framing: Framing::Nothing, .. } => false,
+            Writing::Content { .. } => true,
+            Writing::Nothing | Writing::Response(_) | Writing::Closed => false,
+        }
+    }
+
+    /// Counts content that is all of the response's and is sent as it is.
+    pub(crate) fn sent_whole(&mut self) {
+        if let Writing::Content { framing: Framing::Length(left), .. } = &mut self.writing {
+            *left = 0;
+        }
+    }
+
+    /// Writes a piece of content, with its framing.
+    ///
+    /// # Errors
+    ///
+    /// `Handler` when the piece goes beyond the length that the head declared.
+    pub(crate) fn write_content(&mut self, out: &mut Vec<u8>, piece: &[u8]) -> Result<()> {
+        let Writing::Content { framing, .. } = &mut self.writing else { return Ok(()) };
+        match framing {
+            Framing::Nothing => return Ok(()),
+            Framing::Length(left) => match left.checked_sub(piece.len() as u64) {
+                Some(rest) => *left = rest,
+                None => {
+                    let reason = "a body stream is longer than the declared Content-Length";
+                    return Err(Error::new(ErrorKind::Handler, reason));
+                }
+            },
+            // An empty chunk would be the last one.
+            Framing::Chunked if piece.is_empty() => return Ok(()),
+            Framing::Chunked => encode::write_chunk_size(out, piece.len()),
+            Framing::UntilClose => {}
+        }
+        out.extend_from_slice(piece);
+        if let Framing::Chunked = framing {
+            out.extend_from_slice(b"\r\n");
+        }
+        Ok(())
+    }
+
+    /// Writes the end of the response.
+    ///
+    /// # Errors
+    ///
+    /// `Handler` when content is missing that the head declared.
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>, trailers: &Trailers) -> Result<After> {
+        let Writing::Content { framing, owed } = self.writing else {
+            return Ok(After::Close { lingers: false });
+        };
+        match framing {
+            Framing::Length(0) | Framing::Nothing | Framing::UntilClose => {}
+            Framing::Length(_) => {
+                let reason = "a body stream is shorter than the declared Content-Length";
+                return Err(Error::new(ErrorKind::Handler, reason));
+            }
+            Framing::Chunked => encode::write_last_chunk(out, trailers),
+        }
+        self.writing = Writing::Nothing;
+        match self.reading {
+            Reading::Head(_) if owed.is_keep_alive => Ok(After::NextRequest),
+            Reading::Content { .. } if owed.is_keep_alive => Ok(After::Drain),
+            Reading::Head(_) => Ok(self.end(!owed.is_last_request)),
+            Reading::Content { .. } | Reading::Closed => Ok(self.end(true)),
+        }
+    }
+
+    fn end(&mut self, lingers: bool) -> After {
+        self.close();
+        After::Close { lingers }
+    }
+
+    /// Returns whether only a close ends the content that is being written.
+    pub(crate) fn is_delimited_by_close(&self) -> bool {
+        matches!(self.writing, Writing::Content { framing: Framing::UntilClose, .. })
+    }
+
+    /// Ends both directions.
+    pub(crate) fn close(&mut self) {
+        self.reading = Reading::Closed;
+        self.writing = Writing::Closed;
+    }
+}

@@ -1,0 +1,182 @@
+//! Response to bytes: the status line, fields, and the one function that chooses the framing.
+
+use super::{body::Trailers, conn::Owed, request::Version, response::Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+/// How the content of a response is delimited (RFC 9112, section 6.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Framing {
+    /// There is none to send.
+    Nothing,
+    /// So many bytes are still to be sent.
+    Length(u64),
+    Chunked,
+    /// The close ends it.
+    UntilClose,
+}
+
+/// What the head says about the framing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Announced {
+    Nothing,
+    Length(u64),
+    Chunked,
+}
+
+/// What every response of a server begins with behind its status line.
+pub(crate) struct Preface<'a> {
+    /// The `Date` line.
+    pub(crate) date: &'a [u8],
+    /// The `Server` field, if it is wanted.
+    pub(crate) server: Option<&'a HeaderValue>,
+}
+
+/// Chooses the framing of a response: what is sent, and what the head says about it.
+fn choose(response: &Response, owed: &Owed) -> (Framing, Announced) {
+    let declared = match response.body.0.as_bytes() {
+        // Only a HEAD route of its own declares a length for content that it does not give.
+        Some([]) if owed.is_head => Some(declared_length(response).unwrap_or(0)),
+        Some(bytes) => Some(bytes.len() as u64),
+        None => declared_length(response),
+    };
+    let (framing, announced) = match (response.status, declared) {
+        (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED, _) => {
+            (Framing::Nothing, Announced::Nothing)
+        }
+        (StatusCode::RESET_CONTENT, _) => (Framing::Nothing, Announced::Length(0)),
+        (_, Some(length)) => (Framing::Length(length), Announced::Length(length)),
+        (_, None) if owed.version == Version::Http11 => (Framing::Chunked, Announced::Chunked),
+        (_, None) => (Framing::UntilClose, Announced::Nothing),
+    };
+    (if owed.is_head { Framing::Nothing } else { framing }, announced)
+}
+
+/// Returns the length that the handler promised for its stream.
+fn declared_length(response: &Response) -> Option<u64> {
+    let mut fields = response.headers.iter();
+    let (_, value) = fields.find(|(name, _)| name == header::CONTENT_LENGTH)?;
+    value.to_str().ok()?.parse().ok()
+}
+
+/// Returns whether the handler wants the connection to end with this response.
+fn wants_close(response: &Response) -> bool {
+    response.headers.iter().any(|(name, value)| {
+        name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"close")
+    })
+}
+
+/// Writes the head of `response`; `owed` learns whether the connection goes on after it.
+pub(crate) fn write_head(
+    out: &mut Vec<u8>,
+    response: &Response,
+    owed: &mut Owed,
+    preface: &Preface<'_>,
+) -> Framing {
+    let (framing, announced) = choose(response, owed);
+    owed.is_keep_alive &= framing != Framing::UntilClose && !wants_close(response);
+
+    write_status_line(out, response.status);
+    out.extend_from_slice(preface.date);
+    if let Some(server) = preface.server {
+        write_field(out, &header::SERVER, server);
+    }
+    if let Some(content_type) = response.content_type {
+        out.extend_from_slice(b"Content-Type: ");
+        out.extend_from_slice(content_type.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    for (name, value) in &response.headers {
+        if !is_servers(name) {
+            write_field(out, name, value);
+        }
+    }
+    match announced {
+        Announced::Nothing => {}
+        Announced::Length(length) => {
+            out.extend_from_slice(b"Content-Length: ");
+            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        Announced::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    match (owed.is_keep_alive, owed.version) {
+        (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
+        (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (true, Version::Http11) => {}
+    }
+    out.extend_from_slice(b"\r\n");
+    framing
+}
+
+/// Returns whether a field is the server's to set.
+fn is_servers(name: &HeaderName) -> bool {
+    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::DATE]
+        .contains(name)
+        || name.as_str() == "keep-alive"
+}
+
+fn write_status_line(out: &mut Vec<u8>, status: StatusCode) {
+    if status == StatusCode::OK {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a field, its name as people write it: each word with a capital.
+fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    let mut begins_word = true;
+    out.extend(name.as_str().bytes().map(|byte| {
+        let byte = if begins_word { byte.to_ascii_uppercase() } else { byte };
+        begins_word = byte == b'-';
+        byte
+    }));
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the size line of a chunk.
+pub(crate) fn write_chunk_size(out: &mut Vec<u8>, len: usize) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = (usize::BITS - len.leading_zeros()).div_ceil(4).max(1);
+    out.extend((0..digits).rev().map(|digit| DIGITS[len >> (4 * digit) & 15]));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the end of a chunked body.
+pub(crate) fn write_last_chunk(out: &mut Vec<u8>, trailers: &Trailers) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers {
+        if !is_servers(name) {
+            write_field(out, name, value);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_sizes_are_hexadecimal_without_leading_zeros() {
+        for len in [1, 9, 10, 15, 16, 255, 256, 65_535, 65_536, usize::MAX] {
+            let mut out = Vec::new();
+            write_chunk_size(&mut out, len);
+            assert_eq!(out, format!("{len:x}\r\n").as_bytes());
+        }
+    }
+
+    #[test]
+    fn field_names_have_capitals() {
+        let mut out = Vec::new();
+        let name = HeaderName::from_static("x-forwarded-for");
+        write_field(&mut out, &name, &HeaderValue::from_static("a"));
+        assert_eq!(out, b"X-Forwarded-For: a\r\n");
+    }
+}

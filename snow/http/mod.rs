@@ -1,0 +1,29 @@
+//! Messages and bytes: bytes in, requests out; responses in, bytes out.
+//!
+//! There is no socket here, no clock and no loop. The same code is fed byte by byte in tests, by a
+//! fuzzer, by the test client and by the server.
+
+mod body;
+mod body_stream;
+mod conn;
+mod cookie;
+mod date;
+mod encode;
+mod parse;
+mod request;
+mod response;
+mod target;
+
+pub use body_stream::BodyStream;
+pub use cookie::{Cookie, SameSite};
+pub use request::{Headers, Request, Version};
+pub use response::{Body, Response};
+
+pub(crate) use body::Piece;
+pub(crate) use body_stream::BodyFeed;
+pub(crate) use conn::{After, Conn};
+pub(crate) use date::DateCache;
+pub(crate) use encode::Preface;
+pub(crate) use parse::Span;
+pub(crate) use request::{Context, Parts, RequestBody, States};
+pub(crate) use response::{Content, ContentStream, reason_text};

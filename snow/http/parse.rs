@@ -1,0 +1,568 @@
+//! Bytes to a request head, with the limits applied (RFC 9112, sections 2 to 6).
+//!
+//! The request line is taken apart here, from left to right, so that the same fault is found
+//! whatever pieces the bytes arrive in; fields go through `httparse`. What it lets through and the
+//! RFCs do not (bare LF, `Host`, framing) is checked around it. A head that is not all there is
+//! examined as far as it goes each time it has doubled: garbage is refused at once, and a head that
+//! comes byte by byte costs no more than one that comes whole.
+
+use super::{
+    request::Version,
+    target::{self, Port, Target},
+};
+use crate::{Config, Error, ErrorKind, Result};
+use http::Method;
+use std::{ops::Range, str};
+
+/// More fields than a head may ever have, whatever the configuration says.
+const MOST_FIELDS: usize = 128;
+
+/// Fields that most heads stay below; more take a second look.
+const USUAL_FIELDS: usize = 24;
+
+/// Bytes of the longest method; the longest registered one has 17.
+const MAX_METHOD_BYTES: usize = 32;
+
+/// Bytes before the target's end in which the line's method and version fit.
+const VERSION: &[u8] = b"HTTP/1.1";
+
+/// How the content of a request is delimited (RFC 9112, section 6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum ContentFraming {
+    /// There is none.
+    #[default]
+    None,
+    /// `Content-Length`.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+}
+
+/// A place in the text of a head, which is shorter than 64 KiB.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Span {
+    start: u16,
+    end: u16,
+}
+
+impl Span {
+    fn of(part: &[u8], whole: &[u8]) -> Span {
+        let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+        Span::from(start..start + part.len())
+    }
+
+    pub(crate) fn range(self) -> Range<usize> {
+        usize::from(self.start)..usize::from(self.end)
+    }
+}
+
+impl From<Range<usize>> for Span {
+    fn from(range: Range<usize>) -> Span {
+        Span { start: range.start as u16, end: range.end as u16 }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    pub(crate) name: Span,
+    pub(crate) value: Span,
+}
+
+/// The head of a request. Its storage is used again for the next one.
+#[derive(Default, Debug)]
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    pub(crate) content: ContentFraming,
+    /// Whether the connection may go on after this request, as far as the client is concerned.
+    pub(crate) is_keep_alive: bool,
+    /// Whether the client waits for a 100 before it sends the content.
+    pub(crate) expects_continue: bool,
+    /// `OPTIONS *` or `CONNECT`: about no path.
+    pub(crate) is_pathless: bool,
+    /// The path, decoded.
+    pub(crate) path: String,
+    /// All bytes of the head, from the method to the empty line.
+    pub(crate) text: Vec<u8>,
+    pub(crate) target: Span,
+    pub(crate) query: Option<Span>,
+    /// The authority of an absolute target, else the value of `Host`.
+    pub(crate) host: Option<Span>,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// How far the search for the end of a head has come.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub(crate) struct Scan {
+    /// Bytes in which the end has been searched for.
+    searched: u32,
+    /// Bytes that were there when they were last examined.
+    examined: u32,
+}
+
+fn bad(reason: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::BadRequest, reason)
+}
+
+/// Parses the head that `input` begins with into `head`, and returns how many bytes it took; `None`
+/// when its end has not come yet.
+///
+/// # Errors
+///
+/// What the client is told, as the kind; the input is of no further use.
+pub(crate) fn parse_head(
+    input: &[u8],
+    scan: &mut Scan,
+    config: &Config,
+    head: &mut Head,
+) -> Result<Option<usize>> {
+    // One empty line before the request line is forgiven (RFC 9112, section 2.2).
+    let lead = match input {
+        [b'\r'] => return Ok(None),
+        [b'\r', b'\n', ..] => 2,
+        _ => 0,
+    };
+    let input = &input[lead..];
+    let max = config.max_head_bytes.min(usize::from(u16::MAX));
+    let end = find_end(input, scan);
+    match end {
+        Ok(Some(end)) if end <= max => {
+            parse_whole(&input[..end], config, head)?;
+            *scan = Scan::default();
+            Ok(Some(lead + end))
+        }
+        Ok(None) if input.len() <= max => {
+            let has_doubled = input.len() >= 2 * scan.examined as usize;
+            if has_doubled {
+                scan.examined = input.len() as u32;
+                examine(input, config)?;
+            }
+            Ok(None)
+        }
+        Ok(_) => {
+            examine(&input[..max], config)?;
+            Err(Error::new(ErrorKind::HeadTooLarge, "the head of the request is too large"))
+        }
+        Err(BareLineFeed { at }) => {
+            examine(&input[..at.min(max)], config)?;
+            Err(bad(format!("byte {at} is a line feed without a carriage return")))
+        }
+    }
+}
+
+struct BareLineFeed {
+    at: usize,
+}
+
+/// Finds where the empty line after the fields ends, from where the last search ended.
+fn find_end(input: &[u8], scan: &mut Scan) -> Result<Option<usize>, BareLineFeed> {
+    let mut from = scan.searched as usize;
+    while let Some(found) = memchr::memchr(b'\n', &input[from.min(input.len())..]) {
+        let at = from + found;
+        if at == 0 || input[at - 1] != b'\r' {
+            return Err(BareLineFeed { at });
+        }
+        if at >= 3 && input[at - 2] == b'\n' {
+            return Ok(Some(at + 1));
+        }
+        from = at + 1;
+    }
+    scan.searched = input.len() as u32;
+    Ok(None)
+}
+
+/// Refuses what cannot become a good head, whatever comes behind it.
+fn examine(input: &[u8], config: &Config) -> Result<()> {
+    if let Some(line) = parse_line(input, config)? {
+        let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+        let most = config.max_headers.min(MOST_FIELDS);
+        httparse::parse_headers(&input[line.len..], &mut fields[..most]).map_err(field_error)?;
+    }
+    Ok(())
+}
+
+/// The request line (RFC 9112, section 3).
+struct Line<'a> {
+    method: &'a [u8],
+    target: &'a [u8],
+    version: Version,
+    /// Bytes, with the line's end.
+    len: usize,
+}
+
+/// Takes the request line apart, as far as it is there; `None` when that is not all.
+fn parse_line<'a>(input: &'a [u8], config: &Config) -> Result<Option<Line<'a>>> {
+    let method_len = input.iter().position(|&byte| !target::is_token(byte)).unwrap_or(input.len());
+    match input.get(method_len) {
+        _ if method_len > MAX_METHOD_BYTES => {
+            return Err(Error::new(ErrorKind::NotImplemented, "the method is too long"));
+        }
+        None => return Ok(None),
+        Some(b' ') if method_len > 0 => {}
+        Some(byte) => {
+            return Err(bad(format!("byte {method_len}, 0x{byte:02x}, cannot stand in a method")));
+        }
+    }
+    let (method, rest) = (&input[..method_len], &input[method_len + 1..]);
+    let target_len = rest.iter().position(|&byte| byte <= b' ').unwrap_or(rest.len());
+    if target_len > config.max_target_bytes {
+        return Err(Error::new(ErrorKind::TargetTooLong, "the request target is too long"));
+    }
+    let target = &rest[..target_len];
+    match rest.get(target_len) {
+        None if target::is_plausible_target(target) => return Ok(None),
+        None => return Err(bad("the target has a byte that cannot stand there unescaped")),
+        Some(b' ') if target_len > 0 => {}
+        Some(_) => return Err(bad("the request line is not a method, a target and a version")),
+    }
+    let rest = &rest[target_len + 1..];
+    let Some(version) = parse_version(rest)? else { return Ok(None) };
+    let line_len = method_len + target_len + 2 + VERSION.len();
+    match &input[line_len..] {
+        [b'\r', b'\n', ..] => Ok(Some(Line { method, target, version, len: line_len + 2 })),
+        [] | [b'\r'] => Ok(None),
+        _ => Err(bad("the request line does not end after the version")),
+    }
+}
+
+/// Reads the version; `None` when it has not come in full.
+fn parse_version(rest: &[u8]) -> Result<Option<Version>> {
+    match rest {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', ..] => Ok(Some(Version::Http10)),
+        // A later minor version is served as the highest one that is known (RFC 9110, section 2.5).
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9', ..] => Ok(Some(Version::Http11)),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9', ..] => Err(Error::new(
+            ErrorKind::UnsupportedVersion,
+            "this server speaks HTTP/1.1 and HTTP/1.0",
+        )),
+        _ => {
+            let fits = |(at, byte): (usize, &u8)| match at {
+                5 | 7 => byte.is_ascii_digit(),
+                _ => VERSION[at] == *byte,
+            };
+            if rest.len() < VERSION.len() && rest.iter().enumerate().all(fits) {
+                return Ok(None);
+            }
+            Err(bad("the request line does not end with a version"))
+        }
+    }
+}
+
+fn field_error(error: httparse::Error) -> Error {
+    match error {
+        httparse::Error::TooManyHeaders => {
+            Error::new(ErrorKind::HeadTooLarge, "the head of the request has too many fields")
+        }
+        httparse::Error::HeaderName => bad("a field name has a byte that cannot stand there"),
+        httparse::Error::HeaderValue => bad("a field value has a byte that cannot stand there"),
+        _ => bad("a field line is malformed"),
+    }
+}
+
+/// Parses a head that is all there.
+fn parse_whole(input: &[u8], config: &Config, head: &mut Head) -> Result<()> {
+    let line = parse_line(input, config)?.ok_or_else(|| bad("the request line has no end"))?;
+    head.method = Method::from_bytes(line.method).map_err(|_| bad("the method is not a token"))?;
+    head.version = line.version;
+    head.text.clear();
+    head.text.extend_from_slice(input);
+    head.target = Span::of(line.target, input);
+    parse_fields(input, line.len, config, head)?;
+    resolve_target(line.target, head)
+}
+
+fn parse_fields(input: &[u8], from: usize, config: &Config, head: &mut Head) -> Result<()> {
+    let most = config.max_headers.min(MOST_FIELDS);
+    let mut usual = [httparse::EMPTY_HEADER; USUAL_FIELDS];
+    let few = most.min(USUAL_FIELDS);
+    match httparse::parse_headers(&input[from..], &mut usual[..few]) {
+        Ok(httparse::Status::Complete((_, fields))) => take_fields(input, fields, head),
+        Err(httparse::Error::TooManyHeaders) if most > few => {
+            let mut many = [httparse::EMPTY_HEADER; MOST_FIELDS];
+            match httparse::parse_headers(&input[from..], &mut many[..most]) {
+                Ok(httparse::Status::Complete((_, fields))) => take_fields(input, fields, head),
+                Ok(httparse::Status::Partial) => Err(bad("the fields have no end")),
+                Err(error) => Err(field_error(error)),
+            }
+        }
+        Ok(httparse::Status::Partial) => Err(bad("the fields have no end")),
+        Err(error) => Err(field_error(error)),
+    }
+}
+
+/// What the fields say about framing and the connection, gathered before it is judged.
+#[derive(Default)]
+struct Facts {
+    content_length: Option<u64>,
+    is_chunked: bool,
+    closes: bool,
+    keeps_alive: bool,
+}
+
+/// Keeps the fields and heeds those that are about the connection.
+fn take_fields(input: &[u8], fields: &[httparse::Header<'_>], head: &mut Head) -> Result<()> {
+    head.fields.clear();
+    head.host = None;
+    head.expects_continue = false;
+    let mut facts = Facts::default();
+    for field in fields {
+        let (name, value) = (Span::of(field.name.as_bytes(), input), Span::of(field.value, input));
+        head.fields.push(Field { name, value });
+        heed(field.name, field.value, value, &mut facts, head)?;
+    }
+    judge(&facts, head)
+}
+
+/// Heeds one field, if it is one that the server itself reads.
+fn heed(name: &str, value: &[u8], span: Span, facts: &mut Facts, head: &mut Head) -> Result<()> {
+    // Most fields are none of these, and their length alone says so.
+    match name.len() {
+        4 if name.eq_ignore_ascii_case("host") => {
+            if head.host.replace(span).is_some() {
+                return Err(bad("the Host field is there twice"));
+            }
+            if !value.is_empty() {
+                target::check_authority(value, Port::Optional)?;
+            }
+        }
+        6 if name.eq_ignore_ascii_case("expect") && head.version == Version::Http11 => {
+            if head.expects_continue || !value.eq_ignore_ascii_case(b"100-continue") {
+                return Err(Error::new(
+                    ErrorKind::ExpectationFailed,
+                    "the only expectation this server meets is 100-continue",
+                ));
+            }
+            head.expects_continue = true;
+        }
+        10 if name.eq_ignore_ascii_case("connection") => {
+            for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                facts.closes |= option.eq_ignore_ascii_case(b"close");
+                facts.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            }
+        }
+        14 if name.eq_ignore_ascii_case("content-length") => {
+            if facts.content_length.replace(parse_length(value)?).is_some() {
+                return Err(bad("the Content-Length field is there twice"));
+            }
+        }
+        17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+            if facts.is_chunked {
+                return Err(bad("the Transfer-Encoding field is there twice"));
+            }
+            check_coding(value)?;
+            facts.is_chunked = true;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Parses `1*DIGIT`, and nothing else: no sign, no list, no blank.
+fn parse_length(value: &[u8]) -> Result<u64> {
+    if value.is_empty() {
+        return Err(bad("the Content-Length field is empty"));
+    }
+    value
+        .iter()
+        .try_fold(0_u64, |length, &digit| {
+            let digit = digit.is_ascii_digit().then_some(u64::from(digit.wrapping_sub(b'0')))?;
+            length.checked_mul(10)?.checked_add(digit)
+        })
+        .ok_or_else(|| bad("the Content-Length field is not a number of bytes"))
+}
+
+/// Takes `chunked` and nothing else (RFC 9112, section 6.1).
+fn check_coding(value: &[u8]) -> Result<()> {
+    if value.eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    let mut codings = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    if codings.any(|coding| coding.is_empty() || !coding.iter().all(|&b| target::is_token(b))) {
+        return Err(bad("the Transfer-Encoding field is malformed"));
+    }
+    let mut codings = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    if codings.all(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
+        return Err(bad("the content is chunked more than once"));
+    }
+    Err(Error::new(ErrorKind::NotImplemented, "the only transfer coding is chunked"))
+}
+
+/// Decides what the fields together mean, or that they contradict each other.
+fn judge(facts: &Facts, head: &mut Head) -> Result<()> {
+    let is_http11 = head.version == Version::Http11;
+    if is_http11 && head.host.is_none() {
+        return Err(bad("the Host field is missing"));
+    }
+    if facts.is_chunked && !is_http11 {
+        return Err(bad("a transfer coding has no place in HTTP/1.0"));
+    }
+    head.content = match (facts.is_chunked, facts.content_length) {
+        (true, Some(_)) => return Err(bad("Content-Length and Transfer-Encoding contradict")),
+        (true, None) => ContentFraming::Chunked,
+        (false, Some(0) | None) => ContentFraming::None,
+        (false, Some(length)) => ContentFraming::Length(length),
+    };
+    head.expects_continue &= head.content != ContentFraming::None;
+    head.is_keep_alive = !facts.closes && (is_http11 || facts.keeps_alive);
+    Ok(())
+}
+
+/// Finds what the target names: a path, a query, an authority.
+fn resolve_target(target: &[u8], head: &mut Head) -> Result<()> {
+    let start = usize::from(head.target.start);
+    let shift = |range: Range<usize>| Span::from(start + range.start..start + range.end);
+    head.is_pathless = false;
+    head.query = None;
+    let (path, query) = match target::parse_target(target, &head.method)? {
+        Target::Origin { path, query } => (path, query),
+        Target::Absolute { authority, path, query } => {
+            if head.host.is_some_and(|host| host.range().is_empty()) {
+                return Err(bad("the Host field is empty and the target has an authority"));
+            }
+            // The target's authority decides over Host (RFC 9112, section 3.2.2).
+            head.host = Some(shift(authority));
+            (path, query)
+        }
+        Target::Asterisk | Target::Authority => {
+            head.is_pathless = true;
+            head.path.clear();
+            return Ok(());
+        }
+    };
+    head.query = query.map(shift);
+    target::decode_path(&target[path], &mut head.path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(input: &[u8]) -> Result<Option<usize>, ErrorKind> {
+        let (mut scan, mut head) = (Scan::default(), Head::default());
+        parse_head(input, &mut scan, &Config::default(), &mut head).map_err(|error| error.kind())
+    }
+
+    /// Parses what arrives byte by byte.
+    fn drip(input: &[u8]) -> Result<Option<usize>, ErrorKind> {
+        let (mut scan, mut head) = (Scan::default(), Head::default());
+        for end in 1..=input.len() {
+            match parse_head(&input[..end], &mut scan, &Config::default(), &mut head) {
+                Ok(None) => {}
+                outcome => return outcome.map_err(|error| error.kind()),
+            }
+        }
+        Ok(None)
+    }
+
+    #[track_caller]
+    fn expect(input: impl AsRef<[u8]>, expected: Result<Option<usize>, ErrorKind>) {
+        let input = input.as_ref();
+        let text = String::from_utf8_lossy(&input[..input.len().min(100)]).into_owned();
+        assert_eq!(parse(input), expected, "whole: {text:?}");
+        // A fault may be found before the input is all there, and is the same fault.
+        assert_eq!(drip(input), expected, "byte by byte: {text:?}");
+    }
+
+    #[test]
+    fn a_head_ends_with_its_empty_line() {
+        let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        expect(get, Ok(Some(get.len())));
+        expect(&get[..get.len() - 1], Ok(None));
+        expect(format!("\r\n{get}"), Ok(Some(get.len() + 2)));
+        assert_eq!(parse(format!("{get}GET").as_bytes()), Ok(Some(get.len())));
+    }
+
+    #[test]
+    fn malformed_heads_are_refused_wherever_they_are_cut() {
+        use ErrorKind::{
+            BadRequest, ExpectationFailed, HeadTooLarge, NotImplemented, TargetTooLong,
+            UnsupportedVersion,
+        };
+        let host = "Host: a\r\n\r\n";
+        let cases = [
+            (format!("\r\n\r\nGET / HTTP/1.1\r\n{host}"), BadRequest),
+            (format!(" GET / HTTP/1.1\r\n{host}"), BadRequest),
+            (format!("GET  / HTTP/1.1\r\n{host}"), BadRequest),
+            (format!("GET /  HTTP/1.1\r\n{host}"), BadRequest),
+            (format!("GET / HTTP/1.1 \r\n{host}"), BadRequest),
+            (format!("GET\t/ HTTP/1.1\r\n{host}"), BadRequest),
+            (format!("GET /\r\n{host}"), BadRequest),
+            (format!("G@T / HTTP/1.1\r\n{host}"), BadRequest),
+            (format!("GET / http/1.1\r\n{host}"), BadRequest),
+            (format!("GET / HTTP/11\r\n{host}"), BadRequest),
+            (format!("GET / HTTP/1\r\n{host}"), BadRequest),
+            (format!("GET / HTTP/2.0\r\n{host}"), UnsupportedVersion),
+            (format!("GET / HTTP/0.9\r\n{host}"), UnsupportedVersion),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_string(), UnsupportedVersion),
+            (format!("{} / HTTP/1.1\r\n{host}", "M".repeat(33)), NotImplemented),
+            (format!("GET /{} HTTP/1.1\r\n{host}", "a".repeat(8192)), TargetTooLong),
+            ("GET / HTTP/1.1\nHost: a\n\n".to_string(), BadRequest),
+            ("GET / HTTP/1.1\r\nHost: a\n\r\n".to_string(), BadRequest),
+            ("GET / HTTP/1.1\rHost: a\r\n\r\n".to_string(), BadRequest),
+            ("GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n".to_string(), BadRequest),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n".to_string(), BadRequest),
+            ("GET / HTTP/1.1\r\n Host: a\r\n\r\n".to_string(), BadRequest),
+            ("GET / HTTP/1.1\r\nHost : a\r\n\r\n".to_string(), BadRequest),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n".to_string(), BadRequest),
+            ("GET / HTTP/1.1\r\nHost: a\r\n: a\r\n\r\n".to_string(), BadRequest),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n".to_string(), BadRequest),
+            ("GET / HTTP/1.1\r\n\r\n".to_string(), BadRequest),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n".to_string(), BadRequest),
+            ("GET http://h/ HTTP/1.1\r\nHost:\r\n\r\n".to_string(), BadRequest),
+            ("GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n".to_string(), ExpectationFailed),
+            (format!("GET / HTTP/1.1\r\n{}{host}", "X: y\r\n".repeat(100)), HeadTooLarge),
+            (format!("GET / HTTP/1.1\r\nX: {}\r\n{host}", "y".repeat(40_000)), HeadTooLarge),
+        ];
+        for (input, kind) in cases {
+            expect(input, Err(kind));
+        }
+    }
+
+    #[test]
+    fn contradicting_framing_is_refused() {
+        use ErrorKind::{BadRequest, NotImplemented};
+        let cases = [
+            ("Content-Length: 1\r\nContent-Length: 1", BadRequest),
+            ("Content-Length: 1, 1", BadRequest),
+            ("Content-Length: +1", BadRequest),
+            ("Content-Length: -1", BadRequest),
+            ("Content-Length: 0x1", BadRequest),
+            ("Content-Length: 1 1", BadRequest),
+            ("Content-Length:", BadRequest),
+            ("Content-Length: 18446744073709551616", BadRequest),
+            ("Content-Length: 1\r\nTransfer-Encoding: chunked", BadRequest),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", BadRequest),
+            ("Transfer-Encoding: chunked, chunked", BadRequest),
+            ("Transfer-Encoding: gzip, chunked", NotImplemented),
+            ("Transfer-Encoding: identity", NotImplemented),
+            ("Transfer-Encoding: xchunked", NotImplemented),
+            ("Transfer-Encoding: chunked;a=b", BadRequest),
+            ("Transfer-Encoding:", BadRequest),
+            ("Transfer-Encoding: ,chunked", BadRequest),
+        ];
+        for (fields, kind) in cases {
+            expect(format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n"), Err(kind));
+        }
+        let in_10 = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
+        expect(in_10, Err(BadRequest));
+    }
+
+    #[test]
+    fn keep_alive_is_the_default_of_11_and_an_option_of_10() {
+        let cases = [
+            ("HTTP/1.1", "", true),
+            ("HTTP/1.1", "Connection: close\r\n", false),
+            ("HTTP/1.1", "Connection: foo , CLOSE\r\n", false),
+            ("HTTP/1.1", "Connection: keep-alive\r\nConnection: close\r\n", false),
+            ("HTTP/1.7", "", true),
+            ("HTTP/1.0", "", false),
+            ("HTTP/1.0", "Connection: Keep-Alive\r\n", true),
+        ];
+        for (version, field, expected) in cases {
+            let input = format!("GET / {version}\r\nHost: a\r\n{field}\r\n");
+            let (mut scan, mut head) = (Scan::default(), Head::default());
+            parse_head(input.as_bytes(), &mut scan, &Config::default(), &mut head).unwrap();
+            assert_eq!(head.is_keep_alive, expected, "{input:?}");
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! What handlers read: a request, owned, `Send` and cheap.
+//!
+//! A request is one pointer. Its storage goes back to the thread it is dropped on and serves the next
+//! request there, so a warm connection allocates nothing for it.
+
+use super::{
+    body_stream::BodyStream,
+    parse::{Head, Span},
+    target,
+};
+use crate::{Error, ErrorKind, Result};
+use http::Method;
+use std::{
+    any::{Any, TypeId},
+    cell::RefCell,
+    fmt,
+    net::SocketAddr,
+    str::FromStr,
+    sync::Arc,
+};
+
+/// The HTTP version of a request; a later 1.x counts as 1.1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    #[default]
+    Http11,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        })
+    }
+}
+
+/// Values that the program shares with its handlers, one for each type.
+pub(crate) type States = Vec<(TypeId, Box<dyn Any + Send + Sync>)>;
+
+/// What all requests of one worker have in common.
+#[derive(Default)]
+pub(crate) struct Context {
+    pub(crate) states: Arc<States>,
+    /// The names of each route's groups; those without a name are `None`.
+    pub(crate) group_names: Vec<Vec<Option<String>>>,
+}
+
+/// The storage of a request.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(crate) head: Head,
+    pub(crate) body: RequestBody,
+    pub(crate) trailers: super::body::Trailers,
+    pub(crate) remote: Option<SocketAddr>,
+    pub(crate) context: Option<Arc<Context>>,
+    /// The route that was found, as an index into `Context::group_names`.
+    pub(crate) route: usize,
+    /// Where in the path each group of the route matched; the first is the whole match.
+    pub(crate) groups: Vec<Option<Span>>,
+}
+
+/// The content of a request.
+#[derive(Default)]
+pub(crate) enum RequestBody {
+    #[default]
+    Empty,
+    Whole(Vec<u8>),
+    Stream(BodyStream),
+}
+
+/// Storage kept for the next request of a thread: as many as are at work at once on a fast path.
+const KEPT_PARTS: usize = 64;
+
+/// Capacity of a head above which its storage is not kept.
+const KEPT_HEAD_BYTES: usize = 4096;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A request, as a handler gets it.
+///
+/// # Examples
+///
+/// ```
+/// use snow::{Request, Snow, get};
+///
+/// fn hello(req: Request) -> String {
+///     format!("hello, {}", req.param("name").unwrap_or("you"))
+/// }
+/// let mut client = Snow::new([get(r"^/hello/(?<name>\w+)$", hello)]).test_client().unwrap();
+/// assert_eq!(client.get("/hello/snow").send().text(), "hello, snow");
+/// ```
+pub struct Request {
+    /// `None` only while it is dropped.
+    parts: Option<Box<Parts>>,
+}
+
+impl Request {
+    /// Takes empty storage, used if there is some.
+    pub(crate) fn new() -> Request {
+        let spare = SPARE.with_borrow_mut(Vec::pop);
+        Request { parts: Some(spare.unwrap_or_default()) }
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        self.parts.as_ref().expect("there until dropped")
+    }
+
+    pub(crate) fn parts_mut(&mut self) -> &mut Parts {
+        self.parts.as_mut().expect("there until dropped")
+    }
+
+    fn text_at(&self, span: Span) -> &[u8] {
+        &self.parts().head.text[span.range()]
+    }
+
+    /// Everything of a target is ASCII: `target::parse_target` has seen to it.
+    fn ascii_at(&self, span: Span) -> &str {
+        std::str::from_utf8(self.text_at(span)).unwrap_or_default()
+    }
+
+    /// Returns the method.
+    pub fn method(&self) -> &Method {
+        &self.parts().head.method
+    }
+
+    /// Returns the path, percent-decoded, without the query.
+    pub fn path(&self) -> &str {
+        &self.parts().head.path
+    }
+
+    /// Returns the request target as it was sent.
+    pub fn target(&self) -> &str {
+        self.ascii_at(self.parts().head.target)
+    }
+
+    /// Returns the protocol version.
+    pub fn version(&self) -> Version {
+        self.parts().head.version
+    }
+
+    /// Returns the address of the client; `None` when it is not on a network.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.parts().remote
+    }
+
+    /// Returns the authority that the request is for: that of an absolute target, else `Host`.
+    pub fn host(&self) -> Option<&str> {
+        self.parts().head.host.map(|span| self.ascii_at(span))
+    }
+
+    /// Returns what a group of the route's pattern matched, by its name, or by its number in digits
+    /// (`"0"` is the whole match); `None` when there is no such group or it took no part.
+    ///
+    /// A group that ends within a character (`.` without the feature `unicode` is a byte) is `None`
+    /// too.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        let parts = self.parts();
+        let names = parts.context.as_ref()?.group_names.get(parts.route)?;
+        let group = match names.iter().position(|known| known.as_deref() == Some(name)) {
+            Some(group) => group,
+            None => name.parse().ok()?,
+        };
+        parts.head.path.get((*parts.groups.get(group)?)?.range())
+    }
+
+    /// Parses what a group matched.
+    ///
+    /// # Errors
+    ///
+    /// `BadRequest`, naming the parameter, when it is missing or does not parse.
+    pub fn parse_param<T: FromStr>(&self, name: &str) -> Result<T> {
+        let text = self.param(name).ok_or_else(|| {
+            Error::new(ErrorKind::BadRequest, format!("the parameter `{name}` is missing"))
+        })?;
+        text.parse().map_err(|_| {
+            Error::new(ErrorKind::BadRequest, format!("the parameter `{name}` is not valid"))
+        })
+    }
+
+    /// Returns the query as it was sent, without the question mark.
+    pub fn query_string(&self) -> Option<&str> {
+        self.parts().head.query.map(|span| self.ascii_at(span))
+    }
+
+    /// Returns the first value of `name` in the query, with `+` and percent escapes decoded.
+    pub fn query(&self, name: &str) -> Option<String> {
+        self.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// Returns the names and values of the query in order, decoded.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        let query = self.query_string().unwrap_or_default();
+        query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (target::decode_form(name), target::decode_form(value))
+        })
+    }
+
+    /// Returns the first value of the field `name`, whatever its case, if it is UTF-8.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// Returns all fields, in order.
+    pub fn headers(&self) -> Headers<'_> {
+        Headers { head: &self.parts().head }
+    }
+
+    /// Returns the fields that came behind a chunked body; they are never mixed with the headers.
+    ///
+    /// Fields that have no business there (framing, routing, authentication) have been dropped.
+    pub fn trailers(&self) -> &[(http::HeaderName, http::HeaderValue)] {
+        &self.parts().trailers
+    }
+
+    /// Returns the value of the cookie `name`, as it was sent, without quotes around it.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        self.headers()
+            .get_all("cookie")
+            .filter_map(|value| std::str::from_utf8(value).ok())
+            .flat_map(|value| value.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| {
+                value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
+            })
+    }
+
+    /// Returns the content; empty on a route that is `.streaming()`.
+    pub fn body(&self) -> &[u8] {
+        match &self.parts().body {
+            RequestBody::Whole(content) => content,
+            RequestBody::Empty | RequestBody::Stream(_) => &[],
+        }
+    }
+
+    /// Takes the content; empty on a route that is `.streaming()`.
+    pub fn into_body(mut self) -> Vec<u8> {
+        match std::mem::take(&mut self.parts_mut().body) {
+            RequestBody::Whole(content) => content,
+            RequestBody::Empty | RequestBody::Stream(_) => Vec::new(),
+        }
+    }
+
+    /// Takes the content as a stream: as it arrives on a route that is `.streaming()`, all at once
+    /// otherwise. A second call gives an empty one.
+    pub fn body_stream(&mut self) -> BodyStream {
+        match std::mem::take(&mut self.parts_mut().body) {
+            RequestBody::Stream(stream) => stream,
+            RequestBody::Whole(content) => BodyStream::whole(content),
+            RequestBody::Empty => BodyStream::whole(Vec::new()),
+        }
+    }
+
+    /// Returns the content as text.
+    ///
+    /// # Errors
+    ///
+    /// `BadRequest` when it is not UTF-8.
+    pub fn text(&self) -> Result<&str> {
+        std::str::from_utf8(self.body()).map_err(|error| {
+            Error::new(ErrorKind::BadRequest, "the content is not UTF-8").caused_by(error)
+        })
+    }
+
+    /// Parses the content as JSON, whatever `Content-Type` says.
+    ///
+    /// # Errors
+    ///
+    /// `BadRequest` with the place of the fault.
+    #[cfg(feature = "json")]
+    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T> {
+        serde_json::from_slice(self.body()).map_err(|error| {
+            Error::new(
+                ErrorKind::BadRequest,
+                format!("the content is not the JSON wanted: {error}"),
+            )
+        })
+    }
+
+    /// Returns the value of type `T` that was given to [`Snow::state`](crate::Snow::state).
+    ///
+    /// # Panics
+    ///
+    /// When none was given, which is a mistake in the program: the client sees a 500.
+    pub fn state<T: Send + Sync + 'static>(&self) -> &T {
+        self.parts()
+            .context
+            .iter()
+            .flat_map(|context| context.states.iter())
+            .find(|(id, _)| *id == TypeId::of::<T>())
+            .and_then(|(_, value)| value.downcast_ref())
+            .unwrap_or_else(|| panic!("no state of type {}", std::any::type_name::<T>()))
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let Some(mut parts) = self.parts.take() else { return };
+        let is_small = parts.head.text.capacity() <= KEPT_HEAD_BYTES;
+        // Content, state and stream end here, whoever uses the storage next.
+        parts.body = RequestBody::Empty;
+        parts.trailers.clear();
+        parts.context = None;
+        // A thread that ends keeps nothing.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if is_small && spare.len() < KEPT_PARTS {
+                spare.push(parts);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.method(), self.target(), self.version())
+    }
+}
+
+/// The fields of a request head, in the order in which they came.
+#[derive(Clone, Copy)]
+pub struct Headers<'a> {
+    head: &'a Head,
+}
+
+impl<'a> Headers<'a> {
+    /// Returns the first value of `name`, whatever its case.
+    pub fn get(self, name: &str) -> Option<&'a [u8]> {
+        self.get_all(name).next()
+    }
+
+    /// Returns all values of `name`, whatever its case.
+    pub fn get_all(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Returns names, as they were sent, and values.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        let text = &self.head.text;
+        self.head.fields.iter().map(move |field| {
+            // Names are tokens, and so ASCII: `httparse` has seen to it.
+            let name = std::str::from_utf8(&text[field.name.range()]).unwrap_or_default();
+            (name, &text[field.value.range()])
+        })
+    }
+
+    /// Returns how many fields there are.
+    pub fn len(self) -> usize {
+        self.head.fields.len()
+    }
+
+    /// Returns whether there is no field.
+    pub fn is_empty(self) -> bool {
+        self.head.fields.is_empty()
+    }
+}
+
+impl fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = self.iter().map(|(name, value)| (name, value.escape_ascii().to_string()));
+        f.debug_map().entries(fields).finish()
+    }
+}

@@ -1,0 +1,315 @@
+//! What handlers build: a status, fields and a body.
+
+use super::{body::Trailers, cookie::Cookie};
+use crate::{Error, ErrorKind};
+use bytes::Bytes;
+use futures_core::Stream;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use std::{borrow::Cow, fmt, pin::Pin};
+
+/// An answer.
+///
+/// `Date` and the fields that frame the message (`Content-Length`, `Transfer-Encoding`,
+/// `Connection`) are the server's to set. A `Content-Length` on a [stream](Response::stream)
+/// is taken as a promise, and kept or visibly broken.
+///
+/// # Examples
+///
+/// ```
+/// use snow::{Response, StatusCode};
+///
+/// let response = Response::text("made").status(201).header("location", "/things/7");
+/// assert_eq!(response.status_code(), StatusCode::CREATED);
+/// assert_eq!(response.get_header("location").unwrap(), "/things/7");
+/// ```
+pub struct Response {
+    pub(crate) status: StatusCode,
+    /// Kept apart from the other fields, so that the usual answer needs no list.
+    pub(crate) content_type: Option<&'static str>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Body,
+    pub(crate) trailers: Option<Box<dyn FnOnce() -> Trailers>>,
+    /// Why there is this answer and not the one that was meant.
+    pub(crate) error: Option<Error>,
+}
+
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const BYTES: &str = "application/octet-stream";
+#[cfg(feature = "json")]
+const JSON: &str = "application/json";
+
+impl Response {
+    /// Makes an answer without content.
+    pub fn new(status: StatusCode) -> Response {
+        Response {
+            status,
+            content_type: None,
+            headers: Vec::new(),
+            body: Body::default(),
+            trailers: None,
+            error: None,
+        }
+    }
+
+    fn with_body(content_type: &'static str, body: Body) -> Response {
+        Response { content_type: Some(content_type), body, ..Response::new(StatusCode::OK) }
+    }
+
+    /// Makes a 200 of plain text.
+    pub fn text(text: impl Into<Body>) -> Response {
+        Response::with_body(TEXT, text.into())
+    }
+
+    /// Makes a 200 of HTML, which is sent as it is: escape what comes from outside.
+    pub fn html(html: impl Into<Body>) -> Response {
+        Response::with_body(HTML, html.into())
+    }
+
+    /// Makes a 200 of bytes.
+    pub fn bytes(bytes: impl Into<Body>) -> Response {
+        Response::with_body(BYTES, bytes.into())
+    }
+
+    /// Makes a 200 of JSON; a value that cannot be serialised makes it a 500.
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::Serialize>(value: &T) -> Response {
+        match serde_json::to_vec(value) {
+            Ok(json) => Response::with_body(JSON, json.into()),
+            Err(error) => Response::failed(Error::from(error)),
+        }
+    }
+
+    /// Makes a 303, which has the client `GET` the `location`.
+    pub fn redirect(location: &str) -> Response {
+        Response::new(StatusCode::SEE_OTHER).header(header::LOCATION, location)
+    }
+
+    /// Makes a 200 whose content is made while it is sent, chunked for HTTP/1.1 and up to the close
+    /// for HTTP/1.0. The stream is polled only while the client keeps up.
+    ///
+    /// An error of the stream breaks the connection, so that the client cannot take what it got
+    /// for the whole.
+    pub fn stream<S, B, E>(stream: S) -> Response
+    where
+        S: Stream<Item = Result<B, E>> + 'static,
+        B: Into<Bytes>,
+        E: Into<Error>,
+    {
+        Response::with_body(
+            BYTES,
+            Body(Content::Stream(Box::pin(Erased { stream: Box::pin(stream) }))),
+        )
+    }
+
+    /// Sets the status: a `StatusCode` or a number from 200 to 999; any other makes it a 500.
+    pub fn status(mut self, status: impl TryInto<StatusCode>) -> Response {
+        match status.try_into() {
+            Ok(status) if !status.is_informational() => self.status = status,
+            _ => self.fail("a response cannot have this status"),
+        }
+        self
+    }
+
+    /// Adds a field; `Content-Type` replaces the one that the kind of content implies.
+    ///
+    /// A name or value that cannot be a field (CR, LF, NUL) makes the answer a 500.
+    pub fn header<N, V>(mut self, name: N, value: V) -> Response
+    where
+        N: TryInto<HeaderName>,
+        V: TryInto<HeaderValue>,
+    {
+        match (name.try_into(), value.try_into()) {
+            (Ok(name), Ok(value)) => {
+                if name == header::CONTENT_TYPE {
+                    self.content_type = None;
+                    self.headers.retain(|(known, _)| known != header::CONTENT_TYPE);
+                }
+                self.headers.push((name, value));
+            }
+            (Err(_), _) => self.fail("a field name is not valid"),
+            (_, Err(_)) => self.fail("a field value is not valid"),
+        }
+        self
+    }
+
+    /// Sets a cookie; one that is not valid makes the answer a 500.
+    pub fn cookie(self, cookie: Cookie) -> Response {
+        match cookie.into_line() {
+            Some(line) => self.header(header::SET_COOKIE, line),
+            None => Response::failed(Error::new(ErrorKind::Handler, "a cookie is not valid")),
+        }
+    }
+
+    /// Sends fields behind a [stream](Response::stream), made when the stream has ended; only
+    /// HTTP/1.1 clients get them.
+    pub fn trailers<F>(mut self, trailers: F) -> Response
+    where
+        F: FnOnce() -> Vec<(HeaderName, HeaderValue)> + 'static,
+    {
+        self.trailers = Some(Box::new(trailers));
+        self
+    }
+
+    /// Makes the answer to a request that failed; the error is logged and seen by `on_error`.
+    ///
+    /// The client reads the message of a 4xx, and nothing but the status of a 5xx.
+    pub fn failed(error: Error) -> Response {
+        let status = error.status();
+        let text = match status.is_client_error() {
+            true => Cow::Owned(format!("{error}\n")),
+            false => reason_text(status),
+        };
+        Response { error: Some(error), ..Response::text(text).status(status) }
+    }
+
+    fn fail(&mut self, reason: &'static str) {
+        if self.error.is_none() {
+            *self = Response::failed(Error::new(ErrorKind::Handler, reason));
+        }
+    }
+
+    /// Returns the status.
+    pub fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns the first value of the field `name`, if it is visible ASCII.
+    pub fn get_header(&self, name: &str) -> Option<&str> {
+        if let Some(content_type) = self.content_type {
+            if name.eq_ignore_ascii_case("content-type") {
+                return Some(content_type);
+            }
+        }
+        let (_, value) =
+            self.headers.iter().find(|(known, _)| known.as_str().eq_ignore_ascii_case(name))?;
+        value.to_str().ok()
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("content_type", &self.content_type)
+            .field("headers", &self.headers)
+            .field("body", &self.body)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns a line that says what a status means.
+pub(crate) fn reason_text(status: StatusCode) -> Cow<'static, str> {
+    match status {
+        StatusCode::NOT_FOUND => Cow::Borrowed("Not Found\n"),
+        _ => Cow::Owned(format!("{}\n", status.canonical_reason().unwrap_or("Error"))),
+    }
+}
+
+/// The content of a response: made of text, bytes or [nothing](Body::default).
+#[derive(Default)]
+pub struct Body(pub(crate) Content);
+
+/// Where content comes from.
+#[derive(Default)]
+pub(crate) enum Content {
+    #[default]
+    Empty,
+    Static(&'static [u8]),
+    Owned(Vec<u8>),
+    Shared(Bytes),
+    Stream(ContentStream),
+}
+
+/// Content that is made while it is sent.
+pub(crate) type ContentStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>>>>;
+
+impl Content {
+    /// Returns content that is in memory; `None` for a stream.
+    pub(crate) fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Content::Empty => Some(&[]),
+            Content::Static(bytes) => Some(bytes),
+            Content::Owned(bytes) => Some(bytes),
+            Content::Shared(bytes) => Some(bytes),
+            Content::Stream(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_bytes() {
+            Some(bytes) => write!(f, "{} bytes", bytes.len()),
+            None => f.write_str("a stream"),
+        }
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Body {
+        Body(Content::Static(text.as_bytes()))
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Body {
+        Body(Content::Static(bytes))
+    }
+}
+
+impl<const N: usize> From<&'static [u8; N]> for Body {
+    fn from(bytes: &'static [u8; N]) -> Body {
+        Body(Content::Static(bytes))
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Body {
+        Body(Content::Owned(text.into_bytes()))
+    }
+}
+
+impl From<Cow<'static, str>> for Body {
+    fn from(text: Cow<'static, str>) -> Body {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Body {
+        Body(Content::Owned(bytes))
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Body {
+        Body(Content::Shared(bytes))
+    }
+}
+
+/// A stream whose pieces and errors have become Snow's.
+struct Erased<S> {
+    // Boxed because pinning a field in place takes `unsafe`.
+    stream: Pin<Box<S>>,
+}
+
+impl<S, B, E> Stream for Erased<S>
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Into<Bytes>,
+    E: Into<Error>,
+{
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        let next = self.stream.as_mut().poll_next(cx);
+        next.map(|item| item.map(|piece| piece.map(Into::into).map_err(Into::into)))
+    }
+}

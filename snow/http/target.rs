@@ -1,0 +1,377 @@
+//! The request target (RFC 9112, section 3.2) and the `Host` field (RFC 9110, section 7.2).
+//!
+//! Targets are taken as RFC 3986 writes them, with one exception: a query may contain what browsers
+//! leave unescaped there (`[ ] { } | ^` and the backtick). Escapes are decoded once, strictly.
+
+use crate::{Error, ErrorKind, Result};
+use http::Method;
+use std::{net::Ipv6Addr, ops::Range, str};
+
+/// May stand in a path.
+const PATH: u8 = 1;
+/// May stand in a query.
+const QUERY: u8 = 2;
+/// May stand in a registered name.
+const NAME: u8 = 4;
+/// May stand in a method or a field name.
+const TOKEN: u8 = 8;
+
+/// What each byte may be part of.
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
+            classes[byte] = PATH | QUERY | NAME;
+        }
+        if matches!(b, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+        {
+            classes[byte] = PATH | QUERY | NAME;
+        }
+        if matches!(b, b':' | b'@' | b'/' | b'%') {
+            classes[byte] = PATH | QUERY;
+        }
+        if matches!(b, b'?' | b'[' | b']' | b'{' | b'}' | b'|' | b'^' | b'`') {
+            classes[byte] = QUERY;
+        }
+        if b.is_ascii_alphanumeric()
+            || matches!(b, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.')
+            || matches!(b, b'^' | b'_' | b'`' | b'|' | b'~')
+        {
+            classes[byte] |= TOKEN;
+        }
+        byte += 1;
+    }
+    classes
+}
+
+fn is(byte: u8, class: u8) -> bool {
+    CLASSES[byte as usize] & class != 0
+}
+
+/// Returns whether `byte` may stand in a method or field name (RFC 9110, section 5.6.2).
+pub(crate) fn is_token(byte: u8) -> bool {
+    is(byte, TOKEN)
+}
+
+/// What a request target is, as places within it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    /// `/path?query`
+    Origin { path: Range<usize>, query: Option<Range<usize>> },
+    /// `http://authority/path?query`; the path may be empty, which stands for `/`.
+    Absolute { authority: Range<usize>, path: Range<usize>, query: Option<Range<usize>> },
+    /// `*`, of `OPTIONS`.
+    Asterisk,
+    /// `host:port`, of `CONNECT`.
+    Authority,
+}
+
+fn bad(reason: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::BadRequest, reason)
+}
+
+/// Takes a whole target apart.
+///
+/// # Errors
+///
+/// `BadRequest` when it is of no form that `method` allows, or has a byte that does not belong.
+pub(crate) fn parse_target(target: &[u8], method: &Method) -> Result<Target> {
+    if method == Method::CONNECT {
+        return match check_authority(target, Port::Required) {
+            Ok(()) => Ok(Target::Authority),
+            Err(_) => Err(bad("the target of CONNECT must be host:port")),
+        };
+    }
+    match target {
+        [b'/', ..] => {
+            let (path, query) = split_query(target, 0)?;
+            Ok(Target::Origin { path, query })
+        }
+        b"*" if method == Method::OPTIONS => Ok(Target::Asterisk),
+        _ => parse_absolute(target),
+    }
+}
+
+fn parse_absolute(target: &[u8]) -> Result<Target> {
+    let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
+        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    });
+    let Some(scheme) = scheme else {
+        return Err(bad("the target is neither a path nor an http URI"));
+    };
+    let rest = &target[scheme.len()..];
+    let len = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    if len == 0 {
+        return Err(bad("the target's authority is empty"));
+    }
+    check_authority(&rest[..len], Port::Optional)?;
+    let authority = scheme.len()..scheme.len() + len;
+    let (path, query) = split_query(target, authority.end)?;
+    Ok(Target::Absolute { authority, path, query })
+}
+
+/// Checks `target` from `start` and splits it at the first question mark.
+fn split_query(target: &[u8], start: usize) -> Result<(Range<usize>, Option<Range<usize>>)> {
+    let mut end = start;
+    while end < target.len() && is(target[end], PATH) {
+        end += 1;
+    }
+    if end == target.len() {
+        return Ok((start..end, None));
+    }
+    if target[end] != b'?' {
+        return Err(wrong_byte(target, end));
+    }
+    match target[end + 1..].iter().position(|&byte| !is(byte, QUERY)) {
+        None => Ok((start..end, Some(end + 1..target.len()))),
+        Some(wrong) => Err(wrong_byte(target, end + 1 + wrong)),
+    }
+}
+
+fn wrong_byte(target: &[u8], at: usize) -> Error {
+    bad(format!("byte {at} of the target, 0x{:02x}, cannot stand there unescaped", target[at]))
+}
+
+/// Returns whether the bytes of a target that has not arrived in full could belong to one.
+pub(crate) fn is_plausible_target(start: &[u8]) -> bool {
+    start.iter().all(|&byte| is(byte, PATH | QUERY))
+}
+
+/// Decodes the percent escapes of a path into `path`, which is emptied first.
+///
+/// # Errors
+///
+/// `BadRequest` for an escape that is none, for NUL, and for what is not UTF-8.
+pub(crate) fn decode_path(raw: &[u8], path: &mut String) -> Result<()> {
+    path.clear();
+    if memchr::memchr(b'%', raw).is_none() {
+        // Checked by `split_query`: ASCII.
+        path.push_str(str::from_utf8(raw).map_err(|_| bad("the path is not UTF-8"))?);
+    } else {
+        let decoded = decode(raw).ok_or_else(|| bad("the path has an invalid percent escape"))?;
+        if decoded.contains(&0) {
+            return Err(bad("the path contains NUL"));
+        }
+        path.push_str(str::from_utf8(&decoded).map_err(|_| bad("the path is not UTF-8"))?);
+    }
+    if path.is_empty() {
+        path.push('/');
+    }
+    Ok(())
+}
+
+/// Decodes percent escapes; `None` when one is not followed by two hexadecimal digits.
+fn decode(raw: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        if *byte == b'%' {
+            let [high, low, tail @ ..] = rest else { return None };
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            decoded.push((digit(*high)? * 16 + digit(*low)?) as u8);
+            rest = tail;
+        } else {
+            decoded.push(*byte);
+        }
+    }
+    Some(decoded)
+}
+
+/// Decodes one name or value of a query: `+` is a space, escapes are percent escapes.
+///
+/// An escape that is none stays as it is, and what is not UTF-8 becomes the replacement character:
+/// a query is the application's, and `decode_path` has kept the router safe.
+pub(crate) fn decode_form(raw: &str) -> String {
+    let spaced = raw.replace('+', " ");
+    match decode(spaced.as_bytes()) {
+        Some(decoded) => match String::from_utf8(decoded) {
+            Ok(text) => text,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        },
+        None => spaced,
+    }
+}
+
+/// Whether an authority must name a port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    Optional,
+    Required,
+}
+
+/// Checks `host [":" port]` (RFC 3986, section 3.2, without the userinfo that http forbids).
+///
+/// # Errors
+///
+/// `BadRequest` with what is wrong.
+pub(crate) fn check_authority(authority: &[u8], port: Port) -> Result<()> {
+    let (host, rest) = match authority {
+        [b'[', inner @ ..] => {
+            let Some(end) = memchr::memchr(b']', inner) else {
+                return Err(bad("the host has a bracket that is not closed"));
+            };
+            let address = str::from_utf8(&inner[..end]).ok();
+            if !address.is_some_and(|text| text.parse::<Ipv6Addr>().is_ok()) {
+                return Err(bad("the host in brackets is not an IPv6 address"));
+            }
+            (&inner[..end], &inner[end + 1..])
+        }
+        _ => {
+            let end = memchr::memchr(b':', authority).unwrap_or(authority.len());
+            check_name(&authority[..end])?;
+            authority.split_at(end)
+        }
+    };
+    match rest {
+        [] if port == Port::Optional => Ok(()),
+        [b':', digits @ ..]
+            if !(host.is_empty() || digits.is_empty() && port == Port::Required) =>
+        {
+            check_port(digits)
+        }
+        _ => Err(bad("the host is not followed by a port")),
+    }
+}
+
+fn check_name(name: &[u8]) -> Result<()> {
+    let mut rest = name;
+    loop {
+        match rest {
+            [] => return Ok(()),
+            [b'%', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                rest = tail;
+            }
+            [byte, tail @ ..] if is(*byte, NAME) => rest = tail,
+            [byte, ..] => return Err(bad(format!("byte 0x{byte:02x} cannot stand in a host"))),
+        }
+    }
+}
+
+fn check_port(digits: &[u8]) -> Result<()> {
+    let mut port = 0_u32;
+    for &digit in digits {
+        if !digit.is_ascii_digit() {
+            return Err(bad("the port is not a number"));
+        }
+        port = port.saturating_mul(10).saturating_add(u32::from(digit - b'0'));
+    }
+    if port > u32::from(u16::MAX) {
+        return Err(bad("the port is out of range"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_names_or_addresses_with_an_optional_port() {
+        let good = [
+            "",
+            "a",
+            "example.org",
+            "example.org:80",
+            "a:",
+            "127.0.0.1:65535",
+            "[::1]",
+            "[::1]:8080",
+            "a_b",
+            "%41",
+            "xn--bcher-kva.example",
+        ];
+        for host in good {
+            assert!(check_authority(host.as_bytes(), Port::Optional).is_ok(), "{host:?}");
+        }
+        let bad = [
+            "a b",
+            "u@h",
+            "a:b",
+            "a:1:2",
+            "a:-1",
+            "a:65536",
+            "a:99999999999999999999",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[1.2.3.4]",
+            "[]",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a%4",
+            "a%zz",
+            ":80",
+            "a\\b",
+            "[::1]]",
+            "a\u{e9}",
+            "a:+1",
+            "a: 1",
+        ];
+        for host in bad {
+            assert!(check_authority(host.as_bytes(), Port::Optional).is_err(), "{host:?}");
+        }
+    }
+
+    #[test]
+    fn each_form_is_allowed_where_it_belongs() {
+        let cases = [
+            ("/", "GET", true),
+            ("/a/b?c=d", "GET", true),
+            ("/?a[b]=c", "GET", true),
+            ("*", "OPTIONS", true),
+            ("*", "GET", false),
+            ("http://h/p", "GET", true),
+            ("HTTP://h", "GET", true),
+            ("https://h:1/p?q", "POST", true),
+            ("http:///p", "GET", false),
+            ("http://u@h/p", "GET", false),
+            ("ftp://h/p", "GET", false),
+            ("a/b", "GET", false),
+            ("", "GET", false),
+            ("h:80", "CONNECT", true),
+            ("h", "CONNECT", false),
+            ("/", "CONNECT", false),
+            ("/a#b", "GET", false),
+            ("/a<b", "GET", false),
+            ("/a?b\\c", "GET", false),
+            ("/\u{e9}", "GET", false),
+        ];
+        for (target, method, allowed) in cases {
+            let method = method.parse().unwrap();
+            assert_eq!(parse_target(target.as_bytes(), &method).is_ok(), allowed, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn paths_are_decoded_once_and_strictly() {
+        let mut path = String::new();
+        for (raw, decoded) in [
+            ("/a%20b", Some("/a b")),
+            ("/%C3%A9", Some("/é")),
+            ("/%2541", Some("/%41")),
+            ("/a+b", Some("/a+b")),
+            ("/%zz", None),
+            ("/%4", None),
+            ("/%", None),
+            ("/%00", None),
+            ("/%ff", None),
+            ("/%C3", None),
+        ] {
+            let outcome = decode_path(raw.as_bytes(), &mut path);
+            assert_eq!(outcome.ok().map(|()| path.as_str()), decoded, "{raw}");
+        }
+    }
+
+    #[test]
+    fn forms_decode_plus_and_escapes() {
+        assert_eq!(decode_form("a+b%20c%2B"), "a b c+");
+        assert_eq!(decode_form("100%"), "100%");
+        assert_eq!(decode_form("%ff"), "\u{fffd}");
+    }
+}
