@@ -1,0 +1,46 @@
+//! The server that the benchmarks measure, as a user would write it; no log, as they would set it.
+//!
+//! cargo run --release --features json --example bench 8080 1
+//!
+//! curl -i localhost:8080/plaintext
+//! curl -i localhost:8080/json
+//! curl -i localhost:8080/echo -d hello
+//! curl -i localhost:8080/sleep/1000
+//! curl -i localhost:8080/user/123
+
+use snow::{Bytes, Json, Request, Response, Result, Snow, StatusCode, TimeoutFuture, get, post};
+use std::{env, iter, time::Duration};
+
+#[derive(serde::Serialize)]
+struct Message {
+    message: &'static str,
+}
+
+fn sleep(req: Request) -> Result<TimeoutFuture> {
+    let millis = req.parse_param("millis")?;
+    Ok(TimeoutFuture::new(Duration::from_millis(millis)).then(|| "done"))
+}
+
+fn user(req: Request) -> String {
+    req.param("id").unwrap_or_default().to_string()
+}
+
+fn main() -> Result<()> {
+    let mut args = env::args().skip(1);
+    let (Some(port), Some(threads)) = (args.next(), args.next()) else {
+        return Err("usage: bench PORT THREADS".into());
+    };
+    let big = Bytes::from(vec![b'x'; 1 << 20]);
+    let routes = [
+        get("^/plaintext$", |_| "Hello, World!"),
+        get("^/json$", |_| Json(Message { message: "Hello, World!" })),
+        post("^/echo$", |req: Request| req.into_body()),
+        get(r"^/sleep/(?<millis>\d+)$", sleep),
+        get("^/big$", move |_| Response::bytes(big.clone())),
+    ];
+    let hundred = (0..100).map(|n| get(&format!(r"^/r{n}/(\w+)/(\d+)$"), |_| StatusCode::OK));
+    let last = iter::once(get(r"^/user/(?<id>\d+)$", user));
+    Snow::new(routes.into_iter().chain(hundred).chain(last))
+        .workers(threads.parse()?)
+        .run(format!("127.0.0.1:{port}"))
+}

@@ -1,0 +1,25 @@
+//! What a server says when it starts.
+
+use super::App;
+use std::{
+    io::{IsTerminal, stderr},
+    net::SocketAddr,
+};
+
+/// Logs where the server listens, its limits and its table: in full for a person, in one line for a
+/// file.
+pub(super) fn announce(app: &App, addrs: &[SocketAddr]) {
+    let urls: Vec<_> = addrs.iter().map(|addr| format!("http://{addr}")).collect();
+    let (urls, workers, routes) = (urls.join(" "), app.config.workers, app.router.entries().len());
+    log::info!("serving on {urls}: {workers} workers, {routes} routes");
+    if !stderr().is_terminal() {
+        return;
+    }
+    for line in app.config.to_string().lines() {
+        log::info!("  {line}");
+    }
+    for (number, entry) in (1..).zip(app.router.entries()) {
+        let method = entry.method.as_ref().map_or("ANY", |method| method.as_str());
+        log::info!("  {number:>3}. {method:<7} {}", entry.pattern);
+    }
+}

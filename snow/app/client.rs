@@ -1,0 +1,282 @@
+//! The test client: runs an application in process, on a clock it owns.
+//!
+//! The application runs as it does behind a socket, codec and all, but through a pipe in memory. Time
+//! stands still until nothing is left to do and then jumps to the next deadline, so that a test of a
+//! five-second timeout takes no time and never flakes.
+
+use super::{App, server::serve, worker::Worker};
+use crate::{
+    Result,
+    net::{Pipe, pipe},
+    rt::{Clock, Counts, EventLoop, Left, Time},
+};
+use std::{future::poll_fn, rc::Rc, sync::Arc, task::Poll, time::Duration};
+
+/// How long, in real time, a response may take whose time does not come: a promise that nobody
+/// completes would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs an application in process, for tests.
+///
+/// # Examples
+///
+/// ```
+/// use snow::{Snow, TimeoutFuture, get};
+/// use std::time::Duration;
+///
+/// let app = Snow::new([get("^/async/$", |_| TimeoutFuture::new(Duration::from_secs(5)))]);
+/// let mut client = app.test_client()?;
+///
+/// assert_eq!(client.get("/async/").send().status(), 504);
+/// assert_eq!(client.elapsed(), Duration::from_secs(5)); // of the application's time
+/// # snow::Result::Ok(())
+/// ```
+pub struct TestClient {
+    // Before the loop, whose end drops what they talk to.
+    worker: Rc<Worker>,
+    event_loop: EventLoop,
+    began: Time,
+}
+
+impl TestClient {
+    pub(super) fn new(app: App) -> Result<TestClient> {
+        let event_loop = EventLoop::new(Clock::stopped())?;
+        let _entered = event_loop.enter();
+        let worker = Worker::new(Arc::new(app));
+        let began = event_loop.handle().now();
+        Ok(TestClient { worker, event_loop, began })
+    }
+
+    /// Prepares a `GET`.
+    pub fn get(&mut self, target: &str) -> ClientRequest<'_> {
+        self.request("GET", target)
+    }
+
+    /// Prepares a `POST`.
+    pub fn post(&mut self, target: &str) -> ClientRequest<'_> {
+        self.request("POST", target)
+    }
+
+    /// Prepares a request of any method.
+    pub fn request(&mut self, method: &str, target: &str) -> ClientRequest<'_> {
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: test\r\n");
+        ClientRequest { client: self, is_head: method == "HEAD", head, body: Vec::new() }
+    }
+
+    /// Returns how much of the application's time has passed.
+    pub fn elapsed(&self) -> Duration {
+        self.event_loop.handle().now().since(self.began)
+    }
+
+    /// Returns how much lives on the application's loop.
+    pub fn counts(&self) -> Counts {
+        self.event_loop.handle().counts()
+    }
+
+    /// Lets `duration` of the application's time pass, and all happen that is due within it.
+    pub fn advance(&mut self, duration: Duration) {
+        self.run(crate::rt::sleep(duration));
+    }
+
+    /// Waits for the response to a request that was [started](ClientRequest::start).
+    ///
+    /// # Panics
+    ///
+    /// When the server closes without an answer, or gives none within 20 s of real time.
+    pub fn finish(&mut self, pending: PendingResponse) -> ClientResponse {
+        let PendingResponse { pipe, is_head, mut received } = pending;
+        let began = std::time::Instant::now();
+        self.run(async {
+            poll_fn(|cx| {
+                loop {
+                    if let Some(response) = ClientResponse::parse(&received, is_head, false) {
+                        return Poll::Ready(response);
+                    }
+                    assert!(began.elapsed() < PATIENCE, "no response: is there who completes it?");
+                    match pipe.poll_take(cx) {
+                        Poll::Ready(bytes) if bytes.is_empty() => {
+                            let response = ClientResponse::parse(&received, is_head, true);
+                            return Poll::Ready(
+                                response.expect("the server closed without an answer"),
+                            );
+                        }
+                        Poll::Ready(bytes) => received.extend(bytes),
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+            })
+            .await
+        })
+    }
+
+    fn connect(&mut self) -> Pipe {
+        let (ours, theirs) = pipe();
+        self.worker.enter(None);
+        self.event_loop.handle().spawn(serve(theirs, None, Rc::clone(&self.worker))).detach();
+        ours
+    }
+
+    fn run<F: Future>(&self, future: F) -> F::Output {
+        self.event_loop.run(future).expect("the loop's own poll does not fail")
+    }
+}
+
+impl std::fmt::Debug for TestClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TestClient(after {:?})", self.elapsed())
+    }
+}
+
+/// A request to be sent.
+#[must_use = "a request is sent with `.send()` or `.start()`"]
+pub struct ClientRequest<'a> {
+    client: &'a mut TestClient,
+    is_head: bool,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl ClientRequest<'_> {
+    /// Adds a field, unchecked: tests may send what nobody should.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.head.push_str(&format!("{name}: {value}\r\n"));
+        self
+    }
+
+    /// Sets the content.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sends the request and waits for the response.
+    ///
+    /// # Panics
+    ///
+    /// As [`TestClient::finish`].
+    pub fn send(self) -> ClientResponse {
+        let (client, pending) = self.begin();
+        client.finish(pending)
+    }
+
+    /// Sends the request on a connection of its own, and lets the application do what it does at once.
+    pub fn start(self) -> PendingResponse {
+        let (client, pending) = self.begin();
+        // A deadline of now comes after all that is to be done at once.
+        client.advance(Duration::ZERO);
+        pending
+    }
+}
+
+impl<'a> ClientRequest<'a> {
+    fn begin(self) -> (&'a mut TestClient, PendingResponse) {
+        let ClientRequest { client, is_head, mut head, body } = self;
+        if !body.is_empty() {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        let pipe = client.connect();
+        pipe.write(format!("{head}\r\n").as_bytes());
+        pipe.write(&body);
+        (client, PendingResponse { pipe, is_head, received: Vec::new() })
+    }
+}
+
+/// A response to come. Dropping it is a client that goes away.
+pub struct PendingResponse {
+    pipe: Pipe,
+    is_head: bool,
+    received: Vec<u8>,
+}
+
+impl PendingResponse {
+    /// Ends the sending side, as a client may that still wants its answer.
+    pub fn half_close(&self) {
+        self.pipe.leave(Left::ReadClosed);
+    }
+}
+
+impl std::fmt::Debug for PendingResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PendingResponse")
+    }
+}
+
+/// A response, as it came.
+#[derive(Clone, Debug)]
+pub struct ClientResponse {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl ClientResponse {
+    /// Parses a final response, once it is all there.
+    fn parse(input: &[u8], is_head: bool, is_closed: bool) -> Option<ClientResponse> {
+        let mut fields = [httparse::EMPTY_HEADER; 128];
+        let mut head = httparse::Response::new(&mut fields);
+        let Ok(httparse::Status::Complete(len)) = head.parse(input) else { return None };
+        let status = head.code?;
+        let rest = &input[len..];
+        if status < 200 {
+            return ClientResponse::parse(rest, is_head, is_closed);
+        }
+        let headers: Vec<_> = head
+            .headers
+            .iter()
+            .map(|field| {
+                (field.name.to_string(), String::from_utf8_lossy(field.value).into_owned())
+            })
+            .collect();
+        let mut response = ClientResponse { status, headers, body: Vec::new() };
+        response.body =
+            match (response.header("content-length"), response.header("transfer-encoding")) {
+                _ if is_head || status == 204 || status == 304 => Vec::new(),
+                (Some(length), _) => rest.get(..length.parse().ok()?)?.to_vec(),
+                (None, Some(_)) => dechunk(rest)?,
+                (None, None) if is_closed => rest.to_vec(),
+                (None, None) => return None,
+            };
+        Some(response)
+    }
+
+    /// Returns the status code.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Returns the first value of the field `name`, whatever its case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut fields = self.headers.iter();
+        fields.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the content.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Returns the content as text.
+    ///
+    /// # Panics
+    ///
+    /// When it is not UTF-8.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the content is not UTF-8")
+    }
+}
+
+/// Takes the chunks apart that the server under test has made; `None` while they are incomplete.
+fn dechunk(mut rest: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let Ok(httparse::Status::Complete((start, size))) = httparse::parse_chunk_size(rest) else {
+            return None;
+        };
+        let size = usize::try_from(size).ok()?;
+        if size == 0 {
+            return rest[start..].ends_with(b"\r\n").then_some(body);
+        }
+        body.extend_from_slice(rest.get(start..start + size)?);
+        rest = rest.get(start + size + 2..)?;
+    }
+}

@@ -1,0 +1,333 @@
+//! A bound server: where it listens, how it is run in the foreground or beside, how it is stopped.
+
+use super::{App, banner, worker};
+use crate::{
+    Error, ErrorKind, Result,
+    net::{HAS_REUSE_PORT, ListenOptions},
+    rt::{StopSignal, Stopping, run_workers},
+};
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+/// An application bound to its addresses: connections wait in the kernel until it runs.
+///
+/// # Examples
+///
+/// ```
+/// use snow::{Snow, get};
+/// use std::{io::{Read, Write}, net::TcpStream};
+///
+/// let server = Snow::new([get("^/$", |_| "hello")]).workers(1).bind("127.0.0.1:0")?;
+/// let running = server.start()?;
+///
+/// let mut client = TcpStream::connect(running.local_addr())?;
+/// client.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+/// let mut answer = String::new();
+/// client.read_to_string(&mut answer)?;
+/// assert!(answer.ends_with("\r\n\r\nhello"));
+/// running.stop()?;
+/// # snow::Result::Ok(())
+/// ```
+#[must_use = "a server does nothing until it is run"]
+pub struct Server {
+    app: Arc<App>,
+    addrs: Vec<SocketAddr>,
+    /// For each worker, its listeners.
+    listeners: Vec<Vec<TcpListener>>,
+    stop: StopHandle,
+}
+
+impl Server {
+    pub(super) fn new(app: App) -> Server {
+        let listeners = (0..app.config.workers).map(|_| Vec::new()).collect();
+        Server { app: Arc::new(app), addrs: Vec::new(), listeners, stop: StopHandle::default() }
+    }
+
+    /// Binds another address too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Snow::bind`](crate::Snow::bind).
+    pub fn also(mut self, addr: impl ToSocketAddrs + fmt::Debug) -> Result<Server> {
+        let name = format!("{addr:?}");
+        let addrs = addr.to_socket_addrs().map_err(|error| cannot_listen(&name, error))?;
+        let before = self.addrs.len();
+        let mut refused = None;
+        for addr in addrs {
+            match self.listen(addr) {
+                Ok(()) => {}
+                // A name may stand for addresses that this machine does not have: others will do.
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                    refused = Some(error)
+                }
+                Err(error) => return Err(cannot_listen(&addr.to_string(), error)),
+            }
+        }
+        if self.addrs.len() == before {
+            let error = refused.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
+            return Err(cannot_listen(&name, error));
+        }
+        Ok(self)
+    }
+
+    /// Gives each worker a listener on `addr`.
+    fn listen(&mut self, addr: SocketAddr) -> io::Result<()> {
+        let config = &self.app.config;
+        let mut options = ListenOptions::default();
+        options.backlog = config.backlog;
+        options.nodelay = config.nodelay;
+        // Two sockets of one name on one machine: `[::]` must leave the port to `0.0.0.0`.
+        options.only_v6 =
+            self.addrs.iter().any(|known| known.is_ipv4() && known.port() == addr.port());
+        let is_shared = HAS_REUSE_PORT && (config.workers > 1 || config.share_port);
+        if is_shared && !config.share_port && addr.port() != 0 {
+            // Sharing a port would hide that another program has it already.
+            drop(options.listen(addr)?);
+        }
+        options.reuse_port = is_shared;
+        let first = options.listen(addr)?;
+        let addr = first.local_addr()?;
+        for others in &mut self.listeners[1..] {
+            others.push(if is_shared { options.listen(addr)? } else { first.try_clone()? });
+        }
+        self.listeners[0].push(first);
+        self.addrs.push(addr);
+        Ok(())
+    }
+
+    /// Returns the first address, with the port that was taken for port 0.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addrs[0]
+    }
+
+    /// Returns all addresses.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// Returns what stops the server from elsewhere.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// Serves on this thread, and on others if there are several workers, until the server is told to
+    /// stop: by its [`StopHandle`], or by SIGINT or SIGTERM. It then accepts nothing new, answers what
+    /// is in flight with `Connection: close`, waits up to
+    /// [`shutdown_timeout`](crate::Config::shutdown_timeout) for that, and returns. A second signal
+    /// ends the process at once.
+    ///
+    /// # Errors
+    ///
+    /// `Io` when the machine refuses a thread, a poll, or a listener.
+    pub fn run(self) -> Result<()> {
+        let _signals = match self.app.config.handle_signals {
+            true => Some(signals::Signals::listen(self.stop.clone())?),
+            false => None,
+        };
+        self.serve()
+    }
+
+    fn serve(self) -> Result<()> {
+        banner::announce(&self.app, &self.addrs);
+        let Server { app, listeners, stop, .. } = self;
+        let count = listeners.len();
+        let listeners: Vec<_> = listeners.into_iter().map(|own| Mutex::new(Some(own))).collect();
+        let outcome = run_workers(count, &stop.0, |index| {
+            let own = listeners[index].lock().unwrap_or_else(PoisonError::into_inner).take();
+            worker::run(Arc::clone(&app), own.unwrap_or_default(), stop.0.clone())
+        });
+        let (finished, cut) = app.census.outcome();
+        log::info!("stopped: {finished} connections finished, {cut} cut");
+        outcome
+            .map_err(|error| Error::new(ErrorKind::Io, "the server cannot go on").caused_by(error))
+    }
+
+    /// Serves in the background, until the returned handle stops it or is dropped. Signals are left to
+    /// the program.
+    ///
+    /// # Errors
+    ///
+    /// `Io` when the machine refuses a thread.
+    pub fn start(self) -> Result<Running> {
+        let (addrs, stop) = (self.addrs.clone(), self.stop.clone());
+        let thread = thread::Builder::new().name("snow-0".to_string());
+        let thread = thread.spawn(move || self.serve())?;
+        Ok(Running { addrs, stop, thread: Some(thread) })
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Server({:?})", self.addrs)
+    }
+}
+
+/// Makes the one line that a person can act on.
+fn cannot_listen(addr: &str, error: io::Error) -> Error {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the address is in use: stop the program that has it, or choose another port"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "permission denied: choose a port from 1024 on, or allow this program lower ones"
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
+        _ => return Error::new(ErrorKind::Io, format!("cannot listen on {addr}")).caused_by(error),
+    };
+    Error::new(ErrorKind::Io, format!("cannot listen on {addr}: {advice}"))
+}
+
+/// Stops a server, from any thread.
+#[derive(Clone, Default)]
+pub struct StopHandle(StopSignal);
+
+impl StopHandle {
+    /// Asks for a graceful stop, and returns at once.
+    pub fn stop(&self) {
+        self.0.stop(Stopping::Gracefully);
+    }
+
+    /// Asks for a stop that cuts what is in flight, and returns at once.
+    pub fn stop_now(&self) {
+        self.0.stop(Stopping::Now);
+    }
+}
+
+impl fmt::Debug for StopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StopHandle")
+    }
+}
+
+/// A server that runs in the background; dropping it stops it gracefully and waits for that.
+#[derive(Debug)]
+pub struct Running {
+    addrs: Vec<SocketAddr>,
+    stop: StopHandle,
+    /// `None` once it has been waited for.
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Running {
+    /// Returns the first address, with the port that was taken for port 0.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addrs[0]
+    }
+
+    /// Returns all addresses.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// Returns what stops the server from elsewhere.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// Stops gracefully, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// What ended the server before.
+    ///
+    /// # Panics
+    ///
+    /// When a worker has panicked.
+    pub fn stop(mut self) -> Result<()> {
+        self.stop.stop();
+        self.join()
+    }
+
+    /// Waits until the server has stopped.
+    ///
+    /// # Errors
+    ///
+    /// What ended the server.
+    ///
+    /// # Panics
+    ///
+    /// When a worker has panicked.
+    pub fn wait(mut self) -> Result<()> {
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<()> {
+        match self.thread.take() {
+            Some(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.stop.stop();
+            if !matches!(thread.join(), Ok(Ok(()))) {
+                log::error!("a server in the background has failed");
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+mod signals {
+    //! SIGINT and SIGTERM, heard by a thread that does nothing else.
+
+    use super::StopHandle;
+    use signal_hook::{SigId, consts, low_level};
+    use std::{
+        io::{self, Read},
+        os::unix::net::UnixStream,
+        process, thread,
+    };
+
+    /// Listens until it is dropped.
+    pub(super) struct Signals(Vec<SigId>);
+
+    impl Signals {
+        /// The first signal stops the server gracefully, the second ends the process.
+        pub(super) fn listen(stop: StopHandle) -> io::Result<Signals> {
+            let (mut heard, sender) = UnixStream::pair()?;
+            let register = |signal| low_level::pipe::register(signal, sender.try_clone()?);
+            let ids = Signals(vec![register(consts::SIGINT)?, register(consts::SIGTERM)?]);
+            thread::Builder::new().name("snow-signals".to_string()).spawn(move || {
+                let mut byte = [0];
+                if matches!(heard.read(&mut byte), Ok(1)) {
+                    log::info!("stopping: a second signal ends the process at once");
+                    stop.stop();
+                    if matches!(heard.read(&mut byte), Ok(1)) {
+                        process::exit(1);
+                    }
+                }
+            })?;
+            Ok(ids)
+        }
+    }
+
+    impl Drop for Signals {
+        fn drop(&mut self) {
+            // With the last sender the thread's pipe ends, and the thread with it.
+            for id in self.0.drain(..) {
+                low_level::unregister(id);
+            }
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    //! Elsewhere, signals end the process as they do by default.
+
+    pub(super) struct Signals;
+
+    impl Signals {
+        pub(super) fn listen(_: super::StopHandle) -> std::io::Result<Signals> {
+            Ok(Signals)
+        }
+    }
+}

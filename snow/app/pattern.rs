@@ -1,0 +1,250 @@
+//! One route's pattern: how it is compiled, what of it is literal, and how it matches.
+
+use super::router::Caches;
+use crate::{Error, ErrorKind, Result, http::Span};
+use regex_automata::{Anchored, Input, meta::Regex};
+use regex_syntax::{
+    ParserBuilder,
+    hir::{Hir, HirKind, Look},
+};
+use std::{fmt, slice};
+
+/// A compiled pattern.
+pub(crate) struct Pattern {
+    /// As it was written, behind the prefix that it is mounted under.
+    text: String,
+    /// What every path that matches begins with.
+    literal: Box<[u8]>,
+    shape: Shape,
+}
+
+/// What is behind the literal that a pattern begins with.
+pub(crate) enum Shape {
+    /// The end: the pattern matches this one path.
+    Exact,
+    /// Anything: the pattern matches every path that begins so.
+    Prefix,
+    /// What only an engine can tell.
+    Regex(Box<Regex>),
+}
+
+impl Pattern {
+    /// Compiles `text`, to be matched from where `prefix` ends.
+    ///
+    /// # Errors
+    ///
+    /// `Config`, with a caret under the fault.
+    pub(crate) fn new(prefix: &str, text: &str) -> Result<Pattern> {
+        let hir = ParserBuilder::new()
+            .unicode(cfg!(feature = "unicode"))
+            // Paths are matched as bytes, so that `.` and `[^/]` take whatever there is.
+            .utf8(false)
+            .build()
+            .parse(text)
+            .map_err(|error| Error::new(ErrorKind::Config, explain(text, &error)))?;
+        let hir = Hir::concat(vec![Hir::literal(prefix.as_bytes()), without_start(hir)]);
+        let (literal, rest) = split_literal(&hir);
+        let (literal, shape) = match rest {
+            [] => (literal, Shape::Prefix),
+            [end] if *end.kind() == HirKind::Look(Look::End) => (literal, Shape::Exact),
+            _ => (common_start(&hir), Shape::Regex(Box::new(compile(text, &hir)?))),
+        };
+        Ok(Pattern { text: format!("{prefix}{text}"), literal: literal.into(), shape })
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn literal(&self) -> &[u8] {
+        &self.literal
+    }
+
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Returns the names of the groups, the whole match first.
+    pub(crate) fn group_names(&self) -> Vec<Option<String>> {
+        match &self.shape {
+            Shape::Exact | Shape::Prefix => vec![None],
+            Shape::Regex(regex) => {
+                let names = regex.group_info().pattern_names(regex_automata::PatternID::ZERO);
+                names.map(|name| name.map(String::from)).collect()
+            }
+        }
+    }
+
+    /// Returns whether `path` matches, given that it begins with the literal.
+    pub(crate) fn matches(&self, number: usize, path: &[u8], caches: &mut Caches) -> bool {
+        match &self.shape {
+            Shape::Exact => path == &*self.literal,
+            Shape::Prefix => path.starts_with(&self.literal),
+            Shape::Regex(regex) => {
+                let input = Input::new(path).anchored(Anchored::Yes).earliest(true);
+                let (cache, _) = caches.get(number, 0, || regex.create_cache());
+                regex.search_half_with(cache, &input).is_some()
+            }
+        }
+    }
+
+    /// Matches `path`, which begins with the literal, and says where the groups are.
+    pub(crate) fn matches_into(
+        &self,
+        number: usize,
+        path: &str,
+        caches: &mut Caches,
+        groups: &mut Vec<Option<Span>>,
+    ) -> bool {
+        match &self.shape {
+            // The index has seen to it that the literal is there, and to its end if that matters.
+            Shape::Exact | Shape::Prefix => {
+                groups.clear();
+                groups.push(Some(Span::from(0..self.literal.len())));
+                true
+            }
+            Shape::Regex(regex) => {
+                let input = Input::new(path).anchored(Anchored::Yes);
+                let slot_len = regex.group_info().slot_len();
+                let (cache, slots) = caches.get(number, slot_len, || regex.create_cache());
+                if regex.search_slots_with(cache, &input, slots).is_none() {
+                    return false;
+                }
+                groups.clear();
+                groups.extend(
+                    slots
+                        .chunks_exact(2)
+                        .map(|pair| Some(Span::from(pair[0]?.get()..pair[1]?.get()))),
+                );
+                true
+            }
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn compile(text: &str, hir: &Hir) -> Result<Regex> {
+    Regex::builder().configure(Regex::config().utf8_empty(false)).build_from_hir(hir).map_err(
+        |error| {
+            let reason = format!("the pattern {text:?} cannot be compiled: {error}");
+            Error::new(ErrorKind::Config, reason)
+        },
+    )
+}
+
+/// Shows where a pattern is at fault.
+fn explain(text: &str, error: &regex_syntax::Error) -> String {
+    let (reason, span) = match error {
+        regex_syntax::Error::Parse(error) => (error.kind().to_string(), *error.span()),
+        regex_syntax::Error::Translate(error) => (error.kind().to_string(), *error.span()),
+        other => return format!("the pattern {text:?} is not valid: {other}"),
+    };
+    let before = text.get(..span.start.offset).unwrap_or_default().chars().count();
+    let width = text.get(span.start.offset..span.end.offset).unwrap_or_default().chars().count();
+    let (blank, carets) = (" ".repeat(before), "^".repeat(width.max(1)));
+    format!("the pattern is not valid: {reason}\n    {text}\n    {blank}{carets}")
+}
+
+/// Drops the `^` that a pattern begins with: matching always begins at the start.
+fn without_start(hir: Hir) -> Hir {
+    match hir.kind() {
+        HirKind::Look(Look::Start) => Hir::empty(),
+        HirKind::Concat(parts) => {
+            let mut parts = parts.clone();
+            let first = without_start(parts.remove(0));
+            parts.insert(0, first);
+            Hir::concat(parts)
+        }
+        HirKind::Alternation(branches) => {
+            Hir::alternation(branches.iter().cloned().map(without_start).collect())
+        }
+        HirKind::Capture(group) => {
+            let mut group = group.clone();
+            group.sub = Box::new(without_start(*group.sub));
+            Hir::capture(group)
+        }
+        _ => hir,
+    }
+}
+
+/// Splits off the literal that an expression begins with.
+fn split_literal(hir: &Hir) -> (&[u8], &[Hir]) {
+    match hir.kind() {
+        HirKind::Empty => (&[], &[]),
+        HirKind::Literal(literal) => (&literal.0, &[]),
+        HirKind::Concat(parts) => match parts[0].kind() {
+            HirKind::Literal(literal) => (&literal.0, &parts[1..]),
+            _ => (&[], parts),
+        },
+        _ => (&[], slice::from_ref(hir)),
+    }
+}
+
+/// Returns what all that an expression matches begins with, as far as that is easily told.
+fn common_start(hir: &Hir) -> &[u8] {
+    match hir.kind() {
+        HirKind::Literal(literal) => &literal.0,
+        HirKind::Concat(parts) => common_start(&parts[0]),
+        HirKind::Capture(group) => common_start(&group.sub),
+        HirKind::Alternation(branches) => {
+            let starts = branches.iter().map(common_start);
+            starts.reduce(|one, other| &one[..shared_len(one, other)]).unwrap_or_default()
+        }
+        _ => &[],
+    }
+}
+
+fn shared_len(one: &[u8], other: &[u8]) -> usize {
+    one.iter().zip(other).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn expect(pattern: &str, literal: &str, is_regex: bool) {
+        let pattern = Pattern::new("", pattern).unwrap();
+        assert_eq!(&*pattern.literal, literal.as_bytes());
+        assert_eq!(matches!(pattern.shape, Shape::Regex(_)), is_regex);
+    }
+
+    #[test]
+    fn literals_are_found() {
+        expect("^/$", "/", false);
+        expect("^/stop/$", "/stop/", false);
+        expect("/req/", "/req/", false);
+        expect(r"^/user/(?<id>\d+)$", "/user/", true);
+        expect(r"^/a\.b$", "/a.b", false);
+        expect("^/a|^/b", "/", true);
+        expect("^/(users/|user/)[0-9]", "/", true);
+        expect("^/(?<one>/x)?", "/", true);
+        expect("(?i)^/a$", "/", true);
+        expect("", "", false);
+        expect("^$", "", false);
+    }
+
+    #[test]
+    fn a_fault_is_shown_where_it_is() {
+        let error = Pattern::new("", "^/user/(?<id>\\d+$").err().unwrap().to_string();
+        let mut lines = error.lines();
+        assert_eq!(lines.next(), Some("the pattern is not valid: unclosed group"));
+        assert_eq!(lines.next(), Some("    ^/user/(?<id>\\d+$"));
+        assert_eq!(lines.next(), Some("           ^"));
+    }
+
+    #[test]
+    fn a_mounted_pattern_begins_behind_its_prefix() {
+        let mut caches = Caches::default();
+        let pattern = Pattern::new("/api", "^/a$|^/(?<id>[0-9]+)$").unwrap();
+        assert!(pattern.matches(0, b"/api/a", &mut caches));
+        assert!(pattern.matches(0, b"/api/17", &mut caches));
+        assert!(!pattern.matches(0, b"/a", &mut caches));
+        assert_eq!(pattern.group_names(), [None, Some("id".to_string())]);
+    }
+}

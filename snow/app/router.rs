@@ -1,0 +1,477 @@
+//! The table: patterns to handlers and captures; 404, 405, `HEAD` and `OPTIONS`.
+//!
+//! The cost of a request does not grow with the table. A pattern that is nothing but a literal path is
+//! looked up; every other one is filed under the literal it begins with, so that a path meets only
+//! the few whose beginning it shares, and only those are run. First match wins, whichever of the two
+//! it is.
+
+use super::{
+    handler::{BoxHandler, Handler, boxed},
+    pattern::{Pattern, Shape},
+};
+use crate::{Error, ErrorKind, Result, http::Span};
+use http::Method;
+use regex_automata::{meta::Cache, util::primitives::NonMaxUsize};
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasherDefault, Hasher},
+    panic::Location,
+    time::Duration,
+};
+
+/// A row of the table: a method, a pattern, a handler and what is special about it; or a whole
+/// table under a prefix.
+///
+/// Made by [`route`], [`get`], [`post`], [`put`], [`patch`], [`delete`], [`method`] and [`mount`].
+pub struct Route(Row);
+
+enum Row {
+    One(Box<One>),
+    Mount { prefix: String, routes: Vec<Route> },
+}
+
+struct One {
+    method: Option<Result<Method>>,
+    pattern: String,
+    written_at: &'static Location<'static>,
+    handler: BoxHandler,
+    options: RouteOptions,
+}
+
+/// What is special about a route.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RouteOptions {
+    pub(crate) is_streaming: bool,
+    pub(crate) max_body_bytes: Option<u64>,
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Route {
+    #[track_caller]
+    fn new<R: 'static, M: 'static>(
+        method: Option<Result<Method>>,
+        pattern: &str,
+        handler: impl Handler<R, M>,
+    ) -> Route {
+        Route(Row::One(Box::new(One {
+            method,
+            pattern: pattern.to_string(),
+            written_at: Location::caller(),
+            handler: boxed(handler),
+            options: RouteOptions::default(),
+        })))
+    }
+
+    /// Calls the handler when the head has arrived, and lets it read the content
+    /// [as it arrives](crate::Request::body_stream).
+    ///
+    /// The limit on the content still holds; what the handler does not read is thrown away.
+    #[must_use = "this returns the changed route"]
+    pub fn streaming(self) -> Route {
+        self.change(|options| options.is_streaming = true)
+    }
+
+    /// Sets how many bytes of content this route takes; beyond that the answer is 413.
+    #[must_use = "this returns the changed route"]
+    pub fn max_body_bytes(self, bytes: u64) -> Route {
+        self.change(|options| options.max_body_bytes = Some(bytes))
+    }
+
+    /// Sets how long the handler may take; after that the answer is 504 and its future is dropped.
+    #[must_use = "this returns the changed route"]
+    pub fn timeout(self, duration: Duration) -> Route {
+        self.change(|options| options.timeout = Some(duration))
+    }
+
+    /// Applies to every route of a mounted table.
+    fn change(mut self, change: impl Fn(&mut RouteOptions) + Copy) -> Route {
+        match &mut self.0 {
+            Row::One(one) => change(&mut one.options),
+            Row::Mount { routes, .. } => {
+                let all = std::mem::take(routes).into_iter();
+                *routes = all.map(|route| route.change(change)).collect();
+            }
+        }
+        self
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Row::One(one) => write!(f, "Route({:?})", one.pattern),
+            Row::Mount { prefix, routes } => write!(f, "Mount({prefix:?}, {routes:?})"),
+        }
+    }
+}
+
+/// Routes requests of any method whose path matches `pattern`.
+///
+/// The pattern is a regular expression, matched from the start of the percent-decoded path: `/req/`
+/// also matches `/req/7`, `^/req/$` does not. Case decides, and of several routes the first wins.
+/// A pattern that is none is an error when the server is bound.
+#[track_caller]
+pub fn route<R: 'static, M: 'static>(pattern: &str, handler: impl Handler<R, M>) -> Route {
+    Route::new(None, pattern, handler)
+}
+
+/// Routes `GET` requests, and `HEAD` ones, which are answered without the content.
+#[track_caller]
+pub fn get<R: 'static, M: 'static>(pattern: &str, handler: impl Handler<R, M>) -> Route {
+    Route::new(Some(Ok(Method::GET)), pattern, handler)
+}
+
+/// Routes `POST` requests.
+#[track_caller]
+pub fn post<R: 'static, M: 'static>(pattern: &str, handler: impl Handler<R, M>) -> Route {
+    Route::new(Some(Ok(Method::POST)), pattern, handler)
+}
+
+/// Routes `PUT` requests.
+#[track_caller]
+pub fn put<R: 'static, M: 'static>(pattern: &str, handler: impl Handler<R, M>) -> Route {
+    Route::new(Some(Ok(Method::PUT)), pattern, handler)
+}
+
+/// Routes `PATCH` requests.
+#[track_caller]
+pub fn patch<R: 'static, M: 'static>(pattern: &str, handler: impl Handler<R, M>) -> Route {
+    Route::new(Some(Ok(Method::PATCH)), pattern, handler)
+}
+
+/// Routes `DELETE` requests.
+#[track_caller]
+pub fn delete<R: 'static, M: 'static>(pattern: &str, handler: impl Handler<R, M>) -> Route {
+    Route::new(Some(Ok(Method::DELETE)), pattern, handler)
+}
+
+/// Routes requests of the method `name`, be it one that nobody has heard of; case decides.
+///
+/// A name that is no token is an error when the server is bound.
+#[track_caller]
+pub fn method<R: 'static, M: 'static>(
+    name: &str,
+    pattern: &str,
+    handler: impl Handler<R, M>,
+) -> Route {
+    let method = Method::from_bytes(name.as_bytes()).map_err(|error| {
+        Error::new(ErrorKind::Config, format!("`{name}` is not a method")).caused_by(error)
+    });
+    Route::new(Some(method), pattern, handler)
+}
+
+/// Puts a table under a literal prefix: the patterns are matched from where the prefix ends, and
+/// their captures are the same.
+///
+/// # Examples
+///
+/// ```
+/// use snow::{Snow, get, mount};
+///
+/// let api = [get("^/users$", |_| "all users")];
+/// let mut client = Snow::new([mount("/api", api)]).test_client().unwrap();
+/// assert_eq!(client.get("/api/users").send().text(), "all users");
+/// ```
+pub fn mount(prefix: &str, routes: impl IntoIterator<Item = Route>) -> Route {
+    Route(Row::Mount { prefix: prefix.to_string(), routes: routes.into_iter().collect() })
+}
+
+/// A route that is ready to be matched.
+pub(crate) struct Entry {
+    pub(crate) method: Option<Method>,
+    pub(crate) pattern: Pattern,
+    pub(crate) handler: BoxHandler,
+    pub(crate) options: RouteOptions,
+}
+
+impl Entry {
+    /// Returns whether the route takes `method`; `GET` routes take `HEAD`.
+    fn takes(&self, method: &Method) -> bool {
+        match &self.method {
+            None => true,
+            Some(own) => own == method || (own == Method::GET && method == Method::HEAD),
+        }
+    }
+}
+
+/// What the table says about a request.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// The route at this index.
+    Route(usize),
+    /// `OPTIONS`, which no route takes itself: the methods there are.
+    Options(String),
+    /// There are routes for this path, for these other methods.
+    MethodNotAllowed(String),
+    /// No route of the whole table takes this method, and it is no usual one.
+    UnknownMethod,
+    NotFound,
+}
+
+impl Found {
+    pub(crate) fn route(&self) -> Option<usize> {
+        match self {
+            Found::Route(route) => Some(*route),
+            Found::Options(_)
+            | Found::MethodNotAllowed(_)
+            | Found::UnknownMethod
+            | Found::NotFound => None,
+        }
+    }
+}
+
+/// The whole table.
+pub(crate) struct Router {
+    entries: Vec<Entry>,
+    /// Routes whose pattern is one literal path.
+    literal: Index,
+    /// Routes by the literal they begin with, by its length.
+    prefixed: Vec<(usize, Index)>,
+}
+
+/// Ascending indices of routes, by a literal.
+type Index = HashMap<Box<[u8]>, Vec<usize>, BuildHasherDefault<Fnv>>;
+
+/// FNV-1a: short keys, and nobody but the program chooses what is in the maps.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Fnv {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    /// The length of a slice, which is hashed before its bytes.
+    fn write_usize(&mut self, len: usize) {
+        self.0 = (self.0 ^ len as u64).wrapping_mul(0x0100_0000_01b3);
+    }
+
+    fn finish(&self) -> u64 {
+        // The map takes the highest bits for its tags and the lowest for its buckets.
+        self.0 ^ (self.0 >> 29)
+    }
+}
+
+impl Router {
+    /// Compiles the table.
+    ///
+    /// # Errors
+    ///
+    /// `Config` for the first pattern or method that is none, with the place it was written at.
+    pub(crate) fn new(routes: Vec<Route>) -> Result<Router> {
+        let mut router =
+            Router { entries: Vec::new(), literal: Index::default(), prefixed: Vec::new() };
+        router.add_all("", routes)?;
+        Ok(router)
+    }
+
+    fn add_all(&mut self, prefix: &str, routes: Vec<Route>) -> Result<()> {
+        for Route(row) in routes {
+            match row {
+                Row::One(one) => self.add(prefix, *one)?,
+                Row::Mount { prefix: inner, routes } => {
+                    self.add_all(&format!("{prefix}{inner}"), routes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, prefix: &str, one: One) -> Result<()> {
+        let One { method, pattern, written_at, handler, options } = one;
+        let at_place = |error: Error| {
+            let place = format!("{error}\n  written at {written_at}");
+            Error::new(ErrorKind::Config, place)
+        };
+        let method = method.transpose().map_err(at_place)?;
+        let pattern = Pattern::new(prefix, &pattern).map_err(at_place)?;
+        let number = self.entries.len();
+        let entry = Entry { method, pattern, handler, options };
+        if let Some(earlier) = self.shadow_of(&entry) {
+            log::warn!(
+                "route {} ({}), written at {written_at}, is never reached: route {} ({}) comes first",
+                number + 1,
+                entry.pattern,
+                earlier + 1,
+                self.entries[earlier].pattern,
+            );
+        }
+        let literal: Box<[u8]> = entry.pattern.literal().into();
+        let index = match entry.pattern.shape() {
+            Shape::Exact => &mut self.literal,
+            Shape::Prefix | Shape::Regex(_) => self.index_for(literal.len()),
+        };
+        index.entry(literal).or_default().push(number);
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    fn index_for(&mut self, len: usize) -> &mut Index {
+        let at = match self.prefixed.binary_search_by_key(&len, |(len, _)| *len) {
+            Ok(at) => at,
+            Err(at) => {
+                self.prefixed.insert(at, (len, Index::default()));
+                at
+            }
+        };
+        &mut self.prefixed[at].1
+    }
+
+    /// Returns an earlier route that takes all that `entry` would, where that can be told.
+    fn shadow_of(&self, entry: &Entry) -> Option<usize> {
+        let mut caches = Caches::default();
+        self.entries.iter().enumerate().position(|(number, earlier)| {
+            let takes_method = match (&earlier.method, &entry.method) {
+                (None, _) => true,
+                (Some(own), Some(method)) => own == method,
+                (Some(_), None) => false,
+            };
+            takes_method
+                && match (earlier.pattern.shape(), entry.pattern.shape()) {
+                    // One path: the earlier pattern matches it or not.
+                    (_, Shape::Exact) => {
+                        earlier.pattern.matches(number, entry.pattern.literal(), &mut caches)
+                    }
+                    (Shape::Prefix, _) => {
+                        entry.pattern.literal().starts_with(earlier.pattern.literal())
+                    }
+                    _ => earlier.pattern.to_string() == entry.pattern.to_string(),
+                }
+        })
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Finds the route for a request, and where its groups matched.
+    pub(crate) fn find(
+        &self,
+        method: &Method,
+        path: &str,
+        caches: &mut Caches,
+        groups: &mut Vec<Option<Span>>,
+    ) -> Found {
+        let mut best = usize::MAX;
+        for candidates in self.candidates(path.as_bytes()) {
+            // Ascending, so the first match of each list is its best.
+            let first =
+                candidates.iter().copied().take_while(|&number| number < best).find(|&number| {
+                    let entry = &self.entries[number];
+                    entry.takes(method) && entry.pattern.matches_into(number, path, caches, groups)
+                });
+            best = first.unwrap_or(best);
+        }
+        match best {
+            usize::MAX => self.explain(method, path, caches),
+            number => Found::Route(number),
+        }
+    }
+
+    /// Returns lists of routes, each ascending, that together hold all that can match.
+    fn candidates<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = &'a Vec<usize>> {
+        let literal = self.literal.get(path).into_iter();
+        let prefixed = self.prefixed.iter().filter_map(|(len, index)| index.get(path.get(..*len)?));
+        literal.chain(prefixed)
+    }
+
+    /// Says why there is no route.
+    fn explain(&self, method: &Method, path: &str, caches: &mut Caches) -> Found {
+        let mut allowed = Vec::new();
+        for &number in self.candidates(path.as_bytes()).flatten() {
+            let entry = &self.entries[number];
+            if let Some(method) = &entry.method {
+                if !allowed.contains(method)
+                    && entry.pattern.matches(number, path.as_bytes(), caches)
+                {
+                    allowed.push(method.clone());
+                }
+            }
+        }
+        if !is_usual(method) && !self.names(method) {
+            return Found::UnknownMethod;
+        }
+        match (allowed.is_empty(), method) {
+            (true, _) => Found::NotFound,
+            (false, &Method::OPTIONS) => Found::Options(list(allowed)),
+            (false, _) => Found::MethodNotAllowed(list(allowed)),
+        }
+    }
+
+    fn names(&self, method: &Method) -> bool {
+        self.entries.iter().any(|entry| entry.method.as_ref() == Some(method))
+    }
+
+    /// Answers a request that is about no path: `OPTIONS *` and `CONNECT`.
+    pub(crate) fn find_pathless(&self, method: &Method) -> Found {
+        if method == Method::OPTIONS {
+            let mut all: Vec<Method> = Vec::new();
+            for method in self.entries.iter().filter_map(|entry| entry.method.as_ref()) {
+                if !all.contains(method) {
+                    all.push(method.clone());
+                }
+            }
+            return Found::Options(list(all));
+        }
+        Found::UnknownMethod
+    }
+}
+
+/// Returns whether every server knows `method`, whatever its table says.
+fn is_usual(method: &Method) -> bool {
+    [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::TRACE,
+    ]
+    .contains(method)
+}
+
+/// Makes the value of `Allow`.
+fn list(mut methods: Vec<Method>) -> String {
+    if methods.contains(&Method::GET) && !methods.contains(&Method::HEAD) {
+        methods.push(Method::HEAD);
+    }
+    if !methods.contains(&Method::OPTIONS) {
+        methods.push(Method::OPTIONS);
+    }
+    methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// What matching needs besides the table: one for each worker.
+#[derive(Default)]
+pub(crate) struct Caches {
+    /// By the number of the route, made when it is first run.
+    caches: Vec<Option<Cache>>,
+    slots: Vec<Option<NonMaxUsize>>,
+}
+
+impl Caches {
+    /// Returns the cache for a route, and `count` slots.
+    pub(crate) fn get(
+        &mut self,
+        number: usize,
+        count: usize,
+        make: impl FnOnce() -> Cache,
+    ) -> (&mut Cache, &mut [Option<NonMaxUsize>]) {
+        if self.caches.len() <= number {
+            self.caches.resize_with(number + 1, || None);
+        }
+        self.slots.clear();
+        self.slots.resize(count, None);
+        (self.caches[number].get_or_insert_with(make), &mut self.slots)
+    }
+}

@@ -1,0 +1,358 @@
+//! What the connections of one loop share, and how they are accepted, counted and stopped.
+
+use super::{
+    App,
+    handler::BoxHandler,
+    router::{Caches, Found},
+    server::serve,
+};
+use crate::{
+    Error,
+    http::{Context, DateCache, Preface, Response, reason_text},
+    net::{TcpListener, TcpStream},
+    rt::{Handle, StopSignal, Stopping, Time, spawn, timeout},
+};
+use http::{StatusCode, header};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    future::poll_fn,
+    io,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+/// The log target of the access lines.
+pub(super) const ACCESS: &str = "snow::access";
+
+/// Connections accepted before the ones that are there have their turn.
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// How long a worker waits for a connection of another worker to end, when there are too many.
+const FULL_REST: Duration = Duration::from_millis(20);
+
+/// Seconds after which a client may try again that was turned away by a stop.
+const RETRY_AFTER: &str = "1";
+
+/// The connections of all workers, counted.
+#[derive(Default)]
+pub(super) struct Census {
+    all: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    /// What became of the connections that were there when the server was to stop.
+    finished: AtomicUsize,
+    cut: AtomicUsize,
+}
+
+impl Census {
+    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns how many connections ended by themselves during the stop, and how many were cut.
+    pub(super) fn outcome(&self) -> (usize, usize) {
+        (self.finished.load(Ordering::Relaxed), self.cut.load(Ordering::Relaxed))
+    }
+
+    fn is_full(&self, most: usize) -> bool {
+        self.all.load(Ordering::Relaxed) >= most
+    }
+
+    /// Counts a connection, unless its address has too many.
+    fn enter(&self, address: Option<IpAddr>, most: usize) -> bool {
+        if let Some(address) = address {
+            let mut by_address = self.by_address();
+            let count = by_address.entry(address).or_default();
+            if *count >= most {
+                return false;
+            }
+            *count += 1;
+        }
+        self.all.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    fn leave(&self, address: Option<IpAddr>) {
+        self.all.fetch_sub(1, Ordering::Relaxed);
+        if let Some(address) = address {
+            let mut by_address = self.by_address();
+            if let Some(count) = by_address.get_mut(&address) {
+                *count -= 1;
+                if *count == 0 {
+                    by_address.remove(&address);
+                }
+            }
+        }
+    }
+}
+
+/// One loop's share of the server.
+pub(super) struct Worker {
+    pub(super) app: Arc<App>,
+    pub(super) handle: Handle,
+    /// One for each worker, so that counting its owners costs nothing between cores.
+    context: Arc<Context>,
+    caches: RefCell<Caches>,
+    date: RefCell<DateCache>,
+    /// Since when it is to stop.
+    stopping: Cell<Option<Time>>,
+    connections: Cell<usize>,
+    /// Those who wait for a connection to end.
+    waiting: RefCell<Vec<Waker>>,
+    /// Bytes that connections hold.
+    held: Cell<usize>,
+    /// When the worker was made, which is where its date is counted from.
+    began: Time,
+}
+
+impl Worker {
+    pub(super) fn new(app: Arc<App>) -> Rc<Worker> {
+        let handle = Handle::current();
+        let names = app.router.entries().iter().map(|entry| entry.pattern.group_names());
+        let context = Context { states: Arc::clone(&app.states), group_names: names.collect() };
+        Rc::new(Worker {
+            began: handle.now(),
+            handle,
+            context: Arc::new(context),
+            caches: RefCell::default(),
+            date: RefCell::new(DateCache::new()),
+            stopping: Cell::new(None),
+            connections: Cell::new(0),
+            waiting: RefCell::default(),
+            held: Cell::new(0),
+            app,
+        })
+    }
+
+    pub(super) fn context(&self) -> Arc<Context> {
+        Arc::clone(&self.context)
+    }
+
+    /// Finds the route of a request, and leaves with it what that needs.
+    pub(super) fn find(&self, parts: &mut crate::http::Parts) -> Found {
+        let router = &self.app.router;
+        let head = &parts.head;
+        if head.is_pathless {
+            return router.find_pathless(&head.method);
+        }
+        let caches = &mut self.caches.borrow_mut();
+        let found = router.find(&head.method, &head.path, caches, &mut parts.groups);
+        parts.route = found.route().unwrap_or(usize::MAX);
+        found
+    }
+
+    /// Returns the handler of a route, or the one for what was not found, and its timeout.
+    pub(super) fn handler(&self, route: Option<usize>) -> (&BoxHandler, Option<Duration>) {
+        match (route, &self.app.not_found) {
+            (Some(route), _) => {
+                let entry = &self.app.router.entries()[route];
+                (&entry.handler, entry.options.timeout.or(self.app.config.handler_timeout))
+            }
+            (None, Some(handler)) => (handler, self.app.config.handler_timeout),
+            (None, None) => unreachable!("called for a route, or when there is such a handler"),
+        }
+    }
+
+    pub(super) fn route_name(&self, route: Option<usize>) -> &str {
+        route.map_or("-", |route| self.app.router.entries()[route].pattern.as_str())
+    }
+
+    /// Returns whether the access log is on.
+    pub(super) fn wants_records(&self) -> bool {
+        self.app.config.access_log && log::log_enabled!(target: ACCESS, log::Level::Info)
+    }
+
+    /// Logs the error that a response stands for, and lets `on_error` choose another response.
+    pub(super) fn review(&self, mut response: Response, route: Option<usize>) -> Response {
+        let Some(error) = response.error.take() else { return response };
+        if response.status.is_server_error() {
+            log::error!("{}: {}", self.route_name(route), error.chain());
+        } else {
+            log::debug!("{}: {}", self.route_name(route), error.chain());
+        }
+        match &self.app.on_error {
+            Some(on_error) => on_error(&error),
+            None => response,
+        }
+    }
+
+    /// Makes the answer to a failure that is logged already.
+    pub(super) fn answer_error(&self, error: Error) -> Response {
+        match &self.app.on_error {
+            Some(on_error) => on_error(&error),
+            None => Response { error: None, ..Response::failed(error) },
+        }
+    }
+
+    /// Makes the answer to a request that waits when the server stops.
+    pub(super) fn answer_shutdown(&self) -> Response {
+        match &self.app.on_shutdown {
+            Some(on_shutdown) => on_shutdown(),
+            None => Response::text(reason_text(StatusCode::SERVICE_UNAVAILABLE))
+                .status(StatusCode::SERVICE_UNAVAILABLE)
+                .header(header::RETRY_AFTER, RETRY_AFTER),
+        }
+    }
+
+    /// Hands over what every response begins with.
+    pub(super) fn with_preface<R>(&self, work: impl FnOnce(&Preface<'_>) -> R) -> R {
+        let since = self.handle.now().since(self.began);
+        let mut date = self.date.borrow_mut();
+        let date = date.line(since, || self.handle.wall());
+        work(&Preface { date, server: self.app.config.server_header.as_ref() })
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.get().is_some()
+    }
+
+    /// Returns until when an idle connection is kept when the server stops.
+    pub(super) fn idle_until(&self) -> Option<Time> {
+        self.stopping.get().map(|since| since + self.app.config.shutdown_idle_grace)
+    }
+
+    /// Counts bytes that a connection holds.
+    pub(super) fn hold(self: &Rc<Worker>, bytes: usize) -> Held {
+        self.held.set(self.held.get() + bytes);
+        Held { worker: Rc::clone(self), bytes }
+    }
+
+    /// Counts a connection in, unless its address has too many.
+    pub(super) fn enter(&self, remote: Option<SocketAddr>) -> bool {
+        let address = remote.map(|remote| remote.ip());
+        let is_welcome =
+            self.app.census.enter(address, self.app.config.max_connections_per_address);
+        if is_welcome {
+            self.connections.set(self.connections.get() + 1);
+        }
+        is_welcome
+    }
+
+    /// Counts a connection out.
+    pub(super) fn leave(&self, remote: Option<SocketAddr>) {
+        self.app.census.leave(remote.map(|remote| remote.ip()));
+        self.connections.set(self.connections.get() - 1);
+        for waker in self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits until a connection of this worker has ended.
+    async fn one_left(&self) {
+        let before = self.connections.get();
+        poll_fn(|cx| {
+            if self.connections.get() < before || before == 0 {
+                return Poll::Ready(());
+            }
+            self.waiting.borrow_mut().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// Bytes that a connection holds, counted until this is dropped.
+pub(super) struct Held {
+    worker: Rc<Worker>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Counts anew; false when the connections of this worker now hold too much together.
+    pub(super) fn set(&mut self, bytes: usize) -> bool {
+        let all = self.worker.held.get() - self.bytes + bytes;
+        self.worker.held.set(all);
+        self.bytes = bytes;
+        all <= self.worker.app.config.max_buffered_bytes
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// What one loop does: accept and serve until it is to stop, then finish what is in flight.
+///
+/// # Errors
+///
+/// When a listener is unusable.
+pub(super) async fn run(
+    app: Arc<App>,
+    listeners: Vec<std::net::TcpListener>,
+    stop: StopSignal,
+) -> io::Result<()> {
+    let worker = Worker::new(app);
+    let accepting = listeners.into_iter().map(|listener| {
+        let listener = TcpListener::from_std(listener);
+        spawn(accept(listener, Rc::clone(&worker)))
+    });
+    let accepting: Vec<_> = accepting.collect();
+    stop.wait(Stopping::Gracefully).await;
+    worker.stopping.set(Some(worker.handle.now()));
+    // Acceptors take what the kernel holds already, and end.
+    worker.handle.wake_all();
+    for task in accepting {
+        task.await?;
+    }
+    let in_flight = worker.connections.get();
+    let all_left = async {
+        while worker.connections.get() > 0 {
+            worker.one_left().await;
+        }
+    };
+    let deadline = worker.app.config.shutdown_timeout;
+    let urged = stop.wait(Stopping::Now);
+    let _ = timeout(deadline, first_of(all_left, urged)).await;
+    let cut = worker.connections.get();
+    worker.app.census.cut.fetch_add(cut, Ordering::Relaxed);
+    worker.app.census.finished.fetch_add(in_flight.saturating_sub(cut), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Waits for the first of two.
+async fn first_of(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
+    let (mut a, mut b) = (std::pin::pin!(a), std::pin::pin!(b));
+    poll_fn(|cx| match a.as_mut().poll(cx) {
+        Poll::Pending => b.as_mut().poll(cx),
+        ready => ready,
+    })
+    .await;
+}
+
+/// Accepts connections until the worker is to stop and the kernel has no more.
+async fn accept(mut listener: TcpListener, worker: Rc<Worker>) -> io::Result<()> {
+    let mut accepted = 0;
+    loop {
+        while worker.app.census.is_full(worker.app.config.max_connections) && !worker.is_stopping()
+        {
+            let _ = timeout(FULL_REST, worker.one_left()).await;
+        }
+        let next = poll_fn(|cx| match listener.poll_accept(cx) {
+            Poll::Pending if worker.is_stopping() => Poll::Ready(None),
+            next => next.map(Some),
+        });
+        let Some(next) = next.await else { return Ok(()) };
+        let (stream, remote) = next?;
+        welcome(stream, remote, &worker);
+        accepted += 1;
+        if accepted % ACCEPTS_PER_TURN == 0 {
+            crate::rt::yield_now().await;
+        }
+    }
+}
+
+fn welcome(stream: TcpStream, remote: SocketAddr, worker: &Rc<Worker>) {
+    if worker.enter(Some(remote)) {
+        spawn(serve(stream, Some(remote), Rc::clone(worker))).detach();
+    } else {
+        log::debug!("{remote}: refused: too many connections from this address");
+    }
+}
