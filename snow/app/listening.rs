@@ -77,12 +77,13 @@ impl Server {
     /// Gives each worker a listener on `addr`.
     fn listen(&mut self, addr: SocketAddr) -> io::Result<()> {
         let config = &self.app.config;
-        let mut options = ListenOptions::default();
-        options.backlog = config.backlog;
-        options.nodelay = config.nodelay;
-        // Two sockets of one name on one machine: `[::]` must leave the port to `0.0.0.0`.
-        options.only_v6 =
-            self.addrs.iter().any(|known| known.is_ipv4() && known.port() == addr.port());
+        let mut options = ListenOptions {
+            backlog: config.backlog,
+            nodelay: config.nodelay,
+            // Two sockets of one port on one machine: `[::]` must leave IPv4 to the other.
+            only_v6: self.addrs.iter().any(|known| known.is_ipv4() && known.port() == addr.port()),
+            ..ListenOptions::default()
+        };
         let is_shared = HAS_REUSE_PORT && (config.workers > 1 || config.share_port);
         if is_shared && !config.share_port && addr.port() != 0 {
             // Sharing a port would hide that another program has it already.

@@ -206,7 +206,8 @@ pub(crate) enum Found {
     MethodNotAllowed(String),
     /// No route of the whole table takes this method, and it is no usual one.
     UnknownMethod,
-    NotFound,
+    /// No route at all.
+    Nothing,
 }
 
 impl Found {
@@ -216,7 +217,7 @@ impl Found {
             Found::Options(_)
             | Found::MethodNotAllowed(_)
             | Found::UnknownMethod
-            | Found::NotFound => None,
+            | Found::Nothing => None,
         }
     }
 }
@@ -400,7 +401,7 @@ impl Router {
             return Found::UnknownMethod;
         }
         match (allowed.is_empty(), method) {
-            (true, _) => Found::NotFound,
+            (true, _) => Found::Nothing,
             (false, &Method::OPTIONS) => Found::Options(list(allowed)),
             (false, _) => Found::MethodNotAllowed(list(allowed)),
         }

@@ -12,14 +12,14 @@ use super::{
 use crate::{
     Error, ErrorKind, Result,
     http::{
-        After, BodyFeed, BodyStream, Conn, Content, ContentStream, Piece, Request, RequestBody,
-        Response,
+        After, BodyFeed, BodyStream, Conn, Content, ContentStream, MakeTrailers, Piece, Request,
+        RequestBody, Response, Trailers,
     },
     net::{Scratch, Stream},
     rt::{Deadline, Left, Time, panic_message, yield_now},
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use std::{
     fmt,
     future::poll_fn,
@@ -164,7 +164,7 @@ struct Feed {
 /// A response whose content is made while it is sent.
 struct Outgoing {
     content: Contained<ContentStream>,
-    trailers: Option<Box<dyn FnOnce() -> Vec<(HeaderName, HeaderValue)>>>,
+    trailers: Option<MakeTrailers>,
     exchange: Exchange,
     status: StatusCode,
     sent: u64,
@@ -461,7 +461,7 @@ impl<S: Stream> Connection<S> {
             Found::Route(route) => {
                 self.take_content(worker, route, request, exchange, rest, output, cx)
             }
-            Found::NotFound if worker.app.not_found.is_some() => {
+            Found::Nothing if worker.app.not_found.is_some() => {
                 parts.context = Some(worker.context());
                 self.call(request, exchange, None, output, cx)
             }
@@ -663,14 +663,14 @@ impl<S: Stream> Connection<S> {
             drop(Contained(Some(content)));
         }
         self.record(&mut exchange, status, sent);
-        match self.finish(output, &Vec::new()) {
+        match self.finish(output, &Trailers::new()) {
             Step::Next if has_large_content => Step::Flush,
             step => step,
         }
     }
 
     /// Ends a response.
-    fn finish(&mut self, output: &mut Vec<u8>, trailers: &Vec<(HeaderName, HeaderValue)>) -> Step {
+    fn finish(&mut self, output: &mut Vec<u8>, trailers: &Trailers) -> Step {
         match self.conn.finish(output, trailers) {
             Ok(After::NextRequest) => {
                 self.set_idle();
@@ -1246,6 +1246,6 @@ fn explain(found: Found) -> Response {
             failed(ErrorKind::MethodNotAllowed, "method not allowed").header(header::ALLOW, allow)
         }
         Found::UnknownMethod => failed(ErrorKind::NotImplemented, "the method is not known"),
-        Found::NotFound | Found::Route(_) => failed(ErrorKind::NotFound, "not found"),
+        Found::Nothing | Found::Route(_) => failed(ErrorKind::NotFound, "not found"),
     }
 }

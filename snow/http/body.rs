@@ -360,10 +360,11 @@ mod tests {
         let mut decoder = Decoder::new(ContentFraming::Chunked);
         let mut content = Vec::new();
         let mut taken = 0;
+        let config = Config::default();
         for slice in input.chunks(step) {
             let mut rest = slice;
             loop {
-                match decoder.decode(&mut rest, &Config::default()) {
+                match decoder.decode(&mut rest, &config) {
                     Ok(Piece::Data(data)) => content.extend_from_slice(data),
                     Ok(Piece::Incomplete) => break,
                     Ok(Piece::End) => {

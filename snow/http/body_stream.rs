@@ -99,7 +99,7 @@ impl Stream for BodyStream {
             wake(&mut shared.feeder);
             return Poll::Ready(Some(Ok(chunk)));
         }
-        match mem::replace(&mut shared.end, Some(Ok(()))) {
+        match shared.end.replace(Ok(())) {
             Some(Ok(())) => Poll::Ready(None),
             Some(Err(error)) => Poll::Ready(Some(Err(error))),
             None => {

@@ -19,11 +19,11 @@ pub use cookie::{Cookie, SameSite};
 pub use request::{Headers, Request, Version};
 pub use response::{Body, Response};
 
-pub(crate) use body::Piece;
+pub(crate) use body::{Piece, Trailers};
 pub(crate) use body_stream::BodyFeed;
 pub(crate) use conn::{After, Conn};
 pub(crate) use date::DateCache;
 pub(crate) use encode::Preface;
 pub(crate) use parse::Span;
 pub(crate) use request::{Context, Parts, RequestBody, States};
-pub(crate) use response::{Content, ContentStream, reason_text};
+pub(crate) use response::{Content, ContentStream, MakeTrailers, reason_text};

@@ -341,7 +341,8 @@ fn heed(name: &str, value: &[u8], span: Span, facts: &mut Facts, head: &mut Head
             }
         }
         14 if name.eq_ignore_ascii_case("content-length") => {
-            if facts.content_length.replace(parse_length(value)?).is_some() {
+            let length = parse_length(value)?;
+            if facts.content_length.replace(length).is_some() {
                 return Err(bad("the Content-Length field is there twice"));
             }
         }
@@ -445,8 +446,9 @@ mod tests {
     /// Parses what arrives byte by byte.
     fn drip(input: &[u8]) -> Result<Option<usize>, ErrorKind> {
         let (mut scan, mut head) = (Scan::default(), Head::default());
+        let config = Config::default();
         for end in 1..=input.len() {
-            match parse_head(&input[..end], &mut scan, &Config::default(), &mut head) {
+            match parse_head(&input[..end], &mut scan, &config, &mut head) {
                 Ok(None) => {}
                 outcome => return outcome.map_err(|error| error.kind()),
             }

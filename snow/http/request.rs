@@ -79,6 +79,8 @@ const KEPT_PARTS: usize = 64;
 const KEPT_HEAD_BYTES: usize = 4096;
 
 thread_local! {
+    // Boxed as requests hold them: they are passed on, not copied.
+    #[allow(clippy::vec_box, reason = "boxes go in and out")]
     static SPARE: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -28,7 +28,7 @@ pub struct Response {
     pub(crate) content_type: Option<&'static str>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Body,
-    pub(crate) trailers: Option<Box<dyn FnOnce() -> Trailers>>,
+    pub(crate) trailers: Option<MakeTrailers>,
     /// Why there is this answer and not the one that was meant.
     pub(crate) error: Option<Error>,
 }
@@ -220,6 +220,9 @@ pub(crate) enum Content {
     Shared(Bytes),
     Stream(ContentStream),
 }
+
+/// What makes the fields behind a stream when it has ended.
+pub(crate) type MakeTrailers = Box<dyn FnOnce() -> Trailers>;
 
 /// Content that is made while it is sent.
 pub(crate) type ContentStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>>>>;

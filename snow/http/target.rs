@@ -216,7 +216,7 @@ pub(crate) fn check_authority(authority: &[u8], port: Port) -> Result<()> {
                 return Err(bad("the host has a bracket that is not closed"));
             };
             let address = str::from_utf8(&inner[..end]).ok();
-            if !address.is_some_and(|text| text.parse::<Ipv6Addr>().is_ok()) {
+            if address.is_none_or(|text| text.parse::<Ipv6Addr>().is_err()) {
                 return Err(bad("the host in brackets is not an IPv6 address"));
             }
             (&inner[..end], &inner[end + 1..])

@@ -84,26 +84,21 @@ impl Clock {
 }
 
 /// Orders timers by deadline; the second half tells apart what is due at the same nanosecond.
-pub(super) type TimerKey = (Time, u32);
+pub(super) type TimerKey = (Time, u64);
 
 /// All armed timers of one loop, the nearest first.
 #[derive(Default)]
 pub(super) struct Timers {
     by_deadline: BTreeMap<TimerKey, Waker>,
-    last: u32,
+    last: u64,
 }
 
 impl Timers {
     pub(super) fn arm(&mut self, deadline: Time, waker: Waker) -> TimerKey {
-        loop {
-            self.last = self.last.wrapping_add(1);
-            let key = (deadline, self.last);
-            // A number comes round again after four thousand million timers.
-            if !self.by_deadline.contains_key(&key) {
-                self.by_deadline.insert(key, waker);
-                return key;
-            }
-        }
+        self.last += 1;
+        let key = (deadline, self.last);
+        self.by_deadline.insert(key, waker);
+        key
     }
 
     pub(super) fn disarm(&mut self, key: TimerKey) -> Option<Waker> {
