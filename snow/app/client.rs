@@ -4,7 +4,7 @@
 //! stands still until nothing is left to do and then jumps to the next deadline, so that a test of a
 //! five-second timeout takes no time and never flakes.
 
-use super::{App, server::serve, worker::Worker};
+use super::{App, server::Connection, worker::Worker};
 use crate::{
     Result,
     net::{Pipe, pipe},
@@ -112,7 +112,8 @@ impl TestClient {
     fn connect(&mut self) -> Pipe {
         let (ours, theirs) = pipe();
         self.worker.enter(None);
-        self.event_loop.handle().spawn(serve(theirs, None, Rc::clone(&self.worker))).detach();
+        let connection = Connection::new(theirs, None, Rc::clone(&self.worker));
+        self.event_loop.handle().spawn_unpin(connection).detach();
         ours
     }
 

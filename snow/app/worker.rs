@@ -4,13 +4,13 @@ use super::{
     App,
     handler::BoxHandler,
     router::{Caches, Found},
-    server::serve,
+    server::Connection,
 };
 use crate::{
     Error,
     http::{Context, DateCache, Preface, Response, reason_text},
     net::{TcpListener, TcpStream},
-    rt::{Handle, StopSignal, Stopping, Time, spawn, timeout},
+    rt::{Handle, StopSignal, Stopping, Time, spawn, spawn_unpin, timeout},
 };
 use http::{StatusCode, header};
 use std::{
@@ -351,7 +351,7 @@ async fn accept(mut listener: TcpListener, worker: Rc<Worker>) -> io::Result<()>
 
 fn welcome(stream: TcpStream, remote: SocketAddr, worker: &Rc<Worker>) {
     if worker.enter(Some(remote)) {
-        spawn(serve(stream, Some(remote), Rc::clone(worker))).detach();
+        spawn_unpin(Connection::new(stream, Some(remote), Rc::clone(worker))).detach();
     } else {
         log::debug!("{remote}: refused: too many connections from this address");
     }

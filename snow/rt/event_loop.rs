@@ -80,6 +80,15 @@ impl Handle {
         F: Future + 'static,
         F::Output: 'static,
     {
+        self.spawn_unpin(Box::pin(future))
+    }
+
+    /// Spawns a future that can be moved, in one allocation.
+    pub(crate) fn spawn_unpin<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future + Unpin + 'static,
+        F::Output: 'static,
+    {
         self.0.tasks.spawn(self.clone(), future)
     }
 
@@ -335,6 +344,15 @@ where
     F::Output: 'static,
 {
     Handle::current().spawn(future)
+}
+
+/// As [`spawn`], in one allocation, for a future that can be moved.
+pub(crate) fn spawn_unpin<F>(future: F) -> Task<F::Output>
+where
+    F: Future + Unpin + 'static,
+    F::Output: 'static,
+{
+    Handle::current().spawn_unpin(future)
 }
 
 /// How much lives on a loop: what a test for leaks compares.

@@ -89,15 +89,15 @@ impl Tasks {
 
     pub(super) fn spawn<F>(&self, handle: Handle, future: F) -> Task<F::Output>
     where
-        F: Future + 'static,
+        F: Future + Unpin + 'static,
         F::Output: 'static,
     {
         let mut alive = self.alive.borrow_mut();
         let entry = alive.vacant_entry();
-        let guarded = Guarded { alive: Alive { handle, key: entry.key() as u32 }, future };
+        let guarded = Guarded { future, _alive: Alive { handle, key: entry.key() as u32 } };
         let inbox = Arc::clone(&self.inbox);
         let (runnable, task) = async_task::Builder::new()
-            .spawn_local(move |()| guarded.run(), move |runnable| inbox.push(runnable));
+            .spawn_local(move |()| guarded, move |runnable| inbox.push(runnable));
         entry.insert(runnable.waker());
         drop(alive);
         runnable.schedule();
@@ -170,31 +170,31 @@ impl Drop for Alive {
     }
 }
 
+/// A task's future, whose panic is contained.
+///
+/// It is a type and not an `async` block, which would keep `future` twice: where it was captured, and
+/// where it was moved to be pinned.
 struct Guarded<F> {
+    // Dropped before the task is taken off the list.
     future: F,
-    alive: Alive,
+    _alive: Alive,
 }
 
 /// What a task leaves behind: its output, or what it panicked with.
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
-impl<F: Future> Guarded<F> {
-    /// Runs the future and contains its panic.
-    async fn run(self) -> Outcome<F::Output> {
-        let Guarded { future, alive } = self;
-        let mut future = std::pin::pin!(future);
-        let outcome = std::future::poll_fn(|cx| {
-            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-                Ok(poll) => poll.map(Ok),
-                Err(panic) => {
-                    log::error!("a task panicked: {}", panic_message(&*panic));
-                    Poll::Ready(Err(panic))
-                }
+impl<F: Future + Unpin> Future for Guarded<F> {
+    type Output = Outcome<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<F::Output>> {
+        let future = Pin::new(&mut self.future);
+        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => {
+                log::error!("a task panicked: {}", panic_message(&*panic));
+                Poll::Ready(Err(panic))
             }
-        })
-        .await;
-        drop(alive);
-        outcome
+        }
     }
 }
 

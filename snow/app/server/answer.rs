@@ -1,0 +1,104 @@
+//! Waiting for a handler's answer.
+
+use super::{Connection, Contained, End, Exchange, Feed, Step, Wait};
+use crate::{
+    Error, ErrorKind,
+    app::reply::Later,
+    http::Response,
+    net::{Scratch, Stream},
+    rt::Time,
+};
+use std::{
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+/// An answer to come.
+pub(super) struct Pending {
+    pub(super) later: Contained<Later>,
+    pub(super) exchange: Exchange,
+    /// Whether somebody else is to complete it: what a stopping server does not wait for.
+    pub(super) is_parked: bool,
+    /// When the handler's time is over.
+    pub(super) until: Time,
+    /// When a client that has closed its sending side counts as gone.
+    pub(super) grace: Time,
+    /// Where content goes that arrives meanwhile.
+    pub(super) feed: Option<Box<Feed>>,
+}
+
+impl<S: Stream> Connection<S> {
+    /// Waits for an answer, and sends it.
+    pub(super) fn poll_answer(
+        &mut self,
+        pending: &mut Pending,
+        cx: &mut Context<'_>,
+    ) -> Poll<Wait> {
+        Scratch::with(|Scratch { output, .. }| {
+            let step = ready!(self.poll_answer_into(pending, output, cx));
+            Poll::Ready(self.settle(step, output, cx).unwrap_or_default())
+        })
+    }
+
+    pub(super) fn poll_answer_into(
+        &mut self,
+        pending: &mut Pending,
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Step> {
+        if let Some(feed) = &mut pending.feed {
+            self.poll_feed(feed, cx);
+        }
+        let later = pending.later.get();
+        let meanwhile = match catch_unwind(AssertUnwindSafe(|| later.as_mut().poll(cx))) {
+            Ok(Poll::Ready(response)) => Meanwhile::Answered(response),
+            Ok(Poll::Pending) => self.poll_meanwhile(pending, cx),
+            Err(panic) => Meanwhile::Answered(self.panicked(&pending.exchange, &*panic)),
+        };
+        match meanwhile {
+            Meanwhile::Nothing => Poll::Pending,
+            Meanwhile::Left => Poll::Ready(Step::Wait(Wait::End(End::Close))),
+            Meanwhile::Answered(response) => {
+                let exchange = mem::take(&mut pending.exchange);
+                Poll::Ready(self.respond(response, exchange, pending.feed.take(), output))
+            }
+        }
+    }
+
+    /// Looks after everything but the handler while it has no answer.
+    fn poll_meanwhile(&mut self, pending: &mut Pending, cx: &mut Context<'_>) -> Meanwhile {
+        let worker = Rc::clone(&self.worker);
+        if pending.is_parked && worker.is_stopping() {
+            return Meanwhile::Answered(worker.answer_shutdown());
+        }
+        if self.poll_left(&mut pending.grace, cx) {
+            return Meanwhile::Left;
+        }
+        let stalls = pending.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls);
+        self.deadline.set(pending.until.min(pending.grace).min(stalls));
+        if self.deadline.poll_passed(cx).is_pending() {
+            return Meanwhile::Nothing;
+        }
+        let now = self.now();
+        if pending.grace <= now {
+            return Meanwhile::Left;
+        }
+        if pending.until <= now {
+            let error = Error::new(ErrorKind::HandlerTimeout, "the handler took too long");
+            return Meanwhile::Answered(worker.answer_error(error));
+        }
+        // Content has stalled, which is for the handler to hear.
+        cx.waker().wake_by_ref();
+        Meanwhile::Nothing
+    }
+}
+
+/// What came of waiting for a handler.
+enum Meanwhile {
+    Nothing,
+    Answered(Response),
+    /// There is nobody left to answer.
+    Left,
+}

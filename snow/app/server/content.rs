@@ -1,0 +1,238 @@
+//! Content that has not come in full: collected for a handler, or fed to one that runs already.
+
+use super::{Connection, Exchange, Pace, READS_PER_TURN, Wait, too_large, too_slow};
+use crate::{
+    Error, ErrorKind, Result,
+    app::worker::Held,
+    http::{BodyFeed, Content, Piece, Request, RequestBody},
+    net::{Scratch, Stream},
+    rt::Time,
+};
+use bytes::Bytes;
+use std::{
+    mem,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+/// A request whose content has not arrived in full.
+pub(super) struct Incoming {
+    pub(super) request: Request,
+    pub(super) exchange: Exchange,
+    pub(super) content: Vec<u8>,
+    /// Bytes of content that are still allowed.
+    pub(super) limit: u64,
+    pub(super) pace: Pace,
+    /// Until when more has to come.
+    pub(super) stalls: Time,
+    pub(super) held: Held,
+}
+
+/// Content on its way to a handler that runs already.
+pub(super) struct Feed {
+    pub(super) to: BodyFeed,
+    /// Bytes of content that are still allowed.
+    pub(super) limit: u64,
+    pub(super) pace: Pace,
+    /// Until when more has to come.
+    pub(super) stalls: Time,
+}
+
+impl<S: Stream> Connection<S> {
+    /// Adds what has come of a request's content; true when it is complete and in the request.
+    pub(super) fn gather(&mut self, incoming: &mut Incoming, rest: &mut &[u8]) -> Result<bool> {
+        loop {
+            match self.conn.receive_content(rest, &self.worker.app.config)? {
+                Piece::Data(data) => {
+                    incoming.limit = match incoming.limit.checked_sub(data.len() as u64) {
+                        Some(limit) => limit,
+                        None => {
+                            self.conn.refuse();
+                            return Err(too_large());
+                        }
+                    };
+                    incoming.content.extend_from_slice(data);
+                    if !incoming.held.set(incoming.content.capacity()) {
+                        self.conn.refuse();
+                        let reason = "the server holds too much already";
+                        return Err(Error::new(ErrorKind::Unavailable, reason));
+                    }
+                }
+                Piece::Incomplete => return Ok(false),
+                Piece::End => {
+                    let parts = incoming.request.parts_mut();
+                    parts.trailers = self.conn.end_content();
+                    parts.body = RequestBody::Whole(mem::take(&mut incoming.content));
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    /// Takes the rest of a request's content, then calls the handler.
+    pub(super) fn poll_content(
+        &mut self,
+        incoming: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Wait> {
+        Scratch::with(|Scratch { input, output }| {
+            for _ in 0..READS_PER_TURN {
+                let step = match self.poll_more_content(incoming, input, cx) {
+                    Poll::Ready(Ok(false)) => continue,
+                    Poll::Ready(outcome) => {
+                        let request = mem::replace(&mut incoming.request, Request::new());
+                        let exchange = mem::take(&mut incoming.exchange);
+                        match outcome {
+                            Ok(_) => self.call(request, exchange, None, output, cx),
+                            Err(error) => self.refuse(error, Some(exchange), output),
+                        }
+                    }
+                    Poll::Pending => return Poll::Pending,
+                };
+                return Poll::Ready(self.settle(step, output, cx).unwrap_or_default());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+    }
+
+    /// Reads once; true when the content is complete.
+    fn poll_more_content(
+        &mut self,
+        incoming: &mut Incoming,
+        input: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<bool>> {
+        let worker = Rc::clone(&self.worker);
+        let config = &worker.app.config;
+        let len = match self.stream.poll_read(cx, input) {
+            Poll::Ready(Ok(len)) if len > 0 => len,
+            Poll::Ready(_) => {
+                let reason = "the connection ended in the middle of the content";
+                self.conn.refuse();
+                return Poll::Ready(Err(Error::new(ErrorKind::BadRequest, reason)));
+            }
+            Poll::Pending => {
+                let (rate, after) = (config.min_body_rate, config.body_timeout);
+                let is_too_slow = incoming.pace.is_below(rate, after, self.now());
+                self.deadline.set(incoming.stalls);
+                if is_too_slow || self.deadline.poll_passed(cx).is_ready() {
+                    return Poll::Ready(Err(too_slow()));
+                }
+                return Poll::Pending;
+            }
+        };
+        incoming.pace.bytes += len as u64;
+        incoming.stalls = self.now() + config.body_timeout;
+        let mut rest = &input[..len];
+        let is_complete = self.gather(incoming, &mut rest)?;
+        self.inbox.extend_from_slice(rest);
+        self.is_starving = false;
+        Poll::Ready(Ok(is_complete))
+    }
+
+    /// Moves content from the peer to the handler, as far as the one sends and the other reads.
+    pub(super) fn poll_feed(&mut self, feed: &mut Feed, cx: &mut Context<'_>) {
+        if !self.conn.is_receiving() || feed.to.is_abandoned() {
+            // What nobody reads is thrown away after the answer.
+            feed.stalls = Time::NEVER;
+            return;
+        }
+        if feed.to.poll_wanted(cx).is_ready() {
+            self.send_continue(cx);
+        }
+        if self.conn.is_continue_due() {
+            feed.stalls = Time::NEVER;
+            return;
+        }
+        match self.poll_pieces(feed, cx) {
+            Ok(()) => {}
+            Err(error) => {
+                self.conn.refuse();
+                feed.stalls = Time::NEVER;
+                feed.to.end(Err(error));
+            }
+        }
+    }
+
+    fn poll_pieces(&mut self, feed: &mut Feed, cx: &mut Context<'_>) -> Result<()> {
+        let worker = Rc::clone(&self.worker);
+        let config = &worker.app.config;
+        Scratch::with(|Scratch { input, .. }| {
+            for _ in 0..READS_PER_TURN {
+                if feed.to.poll_room(cx).is_pending() {
+                    feed.stalls = Time::NEVER;
+                    return Ok(());
+                }
+                let inbox = mem::take(&mut self.inbox);
+                let mut rest = &*inbox;
+                if rest.is_empty() {
+                    match self.stream.poll_read(cx, input) {
+                        Poll::Ready(Ok(len)) if len > 0 => {
+                            feed.pace.bytes += len as u64;
+                            feed.stalls = self.now() + config.body_timeout;
+                            rest = &input[..len];
+                        }
+                        Poll::Ready(_) => {
+                            let reason = "the client left in the middle of its content";
+                            return Err(Error::new(ErrorKind::BadRequest, reason));
+                        }
+                        Poll::Pending => {
+                            let now = self.now();
+                            let rate = config.min_body_rate;
+                            if feed.stalls <= now
+                                || feed.pace.is_below(rate, config.body_timeout, now)
+                            {
+                                return Err(too_slow());
+                            }
+                            if feed.stalls == Time::NEVER {
+                                feed.stalls = now + config.body_timeout;
+                            }
+                            return Ok(());
+                        }
+                    }
+                }
+                self.feed_from(feed, &mut rest)?;
+                self.inbox = rest.to_vec();
+                if !self.conn.is_receiving() {
+                    feed.stalls = Time::NEVER;
+                    return Ok(());
+                }
+            }
+            cx.waker().wake_by_ref();
+            Ok(())
+        })
+    }
+
+    /// Gives the handler what has come of its content.
+    pub(super) fn feed_from(&mut self, feed: &mut Feed, rest: &mut &[u8]) -> Result<()> {
+        loop {
+            match self.conn.receive_content(rest, &self.worker.app.config)? {
+                Piece::Data(data) => {
+                    feed.limit = match feed.limit.checked_sub(data.len() as u64) {
+                        Some(limit) => limit,
+                        None => {
+                            self.conn.refuse();
+                            return Err(too_large());
+                        }
+                    };
+                    feed.to.push(Bytes::copy_from_slice(data));
+                }
+                Piece::Incomplete => return Ok(()),
+                Piece::End => {
+                    self.conn.end_content();
+                    feed.to.end(Ok(()));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Tells the client to go on, if it waits for that.
+    fn send_continue(&mut self, cx: &mut Context<'_>) {
+        let mut output = Vec::new();
+        self.conn.write_continue(&mut output);
+        // What does not fit is written with the answer; a broken connection shows at the next read.
+        let _ = self.poll_send(&mut output, Content::Empty, cx);
+    }
+}

@@ -1,0 +1,296 @@
+//! One connection: the only place where `net` meets `http`.
+//!
+//! A connection is a future, and what it waits for is one enum. Most of the time that is its next turn,
+//! in which all that can be done at once is done, in the worker's buffers: read, take requests apart,
+//! call handlers, write all answers together ([`turn`]). The others are content that has not come in
+//! full ([`content`]), a handler's answer ([`answer`]), the next piece of a response, and a peer that
+//! does not read ([`output`]).
+//!
+//! It is written by hand and not as an `async fn` because ten thousand of them are to be idle in a few
+//! megabytes: the compiler keeps the arguments of an `async fn` beside the locals they are moved to, and
+//! made a connection three times as large.
+
+mod answer;
+mod content;
+mod output;
+mod turn;
+
+use super::worker::Worker;
+use crate::{
+    Error, ErrorKind,
+    http::{Conn, Content},
+    net::Stream,
+    rt::{Deadline, Time, panic_message},
+};
+use answer::Pending;
+use content::{Feed, Incoming};
+use http::StatusCode;
+use output::{Outbox, Outgoing};
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+/// Reads of one connection before others have their turn.
+const READS_PER_TURN: usize = 4;
+
+/// A connection, which is done when it ends.
+pub(super) struct Connection<S> {
+    stream: S,
+    remote: Option<SocketAddr>,
+    worker: Rc<Worker>,
+    conn: Conn,
+    wait: Wait,
+    phase: Phase,
+    deadline: Deadline,
+    /// What has been read and not been used.
+    inbox: Vec<u8>,
+    /// Whether the inbox holds nothing whole, so that more must be read first.
+    is_starving: bool,
+    /// What the peer has not taken yet. It comes before whatever is waited for.
+    outbox: Option<Box<Outbox>>,
+}
+
+/// What a connection waits for.
+#[derive(Default)]
+enum Wait {
+    /// The peer, to send something.
+    #[default]
+    Turn,
+    /// The rest of a request's content.
+    Content(Box<Incoming>),
+    /// The answer to a request.
+    Answer(Pending),
+    /// The next piece of a response's content.
+    Stream(Box<Outgoing>),
+    /// That what is unwritten is written, to end then.
+    End(End),
+    /// That the peer ends its side, or a moment has passed.
+    Linger,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    /// At once.
+    Close,
+    /// When the peer has read its answer, or a moment later.
+    Linger,
+    /// So that the peer cannot take what it got for the whole.
+    Reset,
+}
+
+/// What a connection in its turn has been waiting for since its deadline was set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// The first byte of its first request.
+    FirstByte,
+    /// The end of a head.
+    Head,
+    /// The first byte of the next request.
+    Idle,
+    /// The end of content that nobody reads, of which so many bytes have come.
+    Drain { bytes: u64 },
+}
+
+/// What came of looking at the input.
+enum Step {
+    /// A request is dealt with; there may be another.
+    Next,
+    /// What was collected is to be written before anything else, and content from where it is.
+    Send {
+        content: Content,
+        wait: Option<Wait>,
+    },
+    /// There is no whole request.
+    Starving,
+    Wait(Wait),
+}
+
+/// What is remembered of a request while it is answered.
+#[derive(Default)]
+struct Exchange {
+    /// `None` when no route takes it.
+    route: Option<usize>,
+    record: Option<Box<Record>>,
+}
+
+/// What the access log wants to know.
+struct Record {
+    began: Time,
+    request: String,
+}
+
+impl<S> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.worker.leave(self.remote);
+    }
+}
+
+impl<S: Stream> Connection<S> {
+    /// Takes over a stream, which the worker has counted in.
+    pub(super) fn new(stream: S, remote: Option<SocketAddr>, worker: Rc<Worker>) -> Connection<S> {
+        let mut deadline = Deadline::new(worker.handle.clone());
+        deadline.set(worker.handle.now() + worker.app.config.first_byte_timeout);
+        Connection {
+            stream,
+            remote,
+            worker,
+            conn: Conn::new(),
+            wait: Wait::Turn,
+            phase: Phase::FirstByte,
+            deadline,
+            inbox: Vec::new(),
+            is_starving: false,
+            outbox: None,
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.worker.handle.now()
+    }
+
+    /// Enters a phase that ends after `timeout`.
+    fn set_phase(&mut self, phase: Phase, timeout: Duration) {
+        self.phase = phase;
+        self.deadline.set(self.now() + timeout);
+    }
+
+    fn peer(&self) -> Peer {
+        Peer(self.remote)
+    }
+
+    /// Writes the access line.
+    fn record(&self, exchange: &mut Exchange, status: StatusCode, sent: u64) {
+        if let Some(record) = exchange.record.take() {
+            let duration = self.worker.handle.precise_now().since(record.began);
+            log::info!(
+                target: super::worker::ACCESS,
+                "{} {} {} {sent}B {:.3}ms {}",
+                self.peer(),
+                record.request,
+                status.as_u16(),
+                duration.as_secs_f64() * 1e3,
+                self.worker.route_name(exchange.route),
+            );
+        }
+    }
+
+    /// Prepares the access line of a request, if there is to be one.
+    fn begin_record(&self, describe: impl FnOnce() -> String) -> Option<Box<Record>> {
+        self.worker.wants_records().then(|| {
+            let began = self.worker.handle.precise_now();
+            Box::new(Record { began, request: describe() })
+        })
+    }
+}
+
+impl<S: Stream + Unpin> Future for Connection<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.outbox.is_some() {
+                if let Err(end) = ready!(self.poll_flush(cx)) {
+                    self.wait = Wait::End(end);
+                }
+            }
+            // Taken out while it is polled, but for the two that hold nothing.
+            let mut wait = Wait::Turn;
+            let next = match &self.wait {
+                Wait::Turn => self.poll_turn(cx),
+                Wait::Linger => return self.poll_linger(cx),
+                _ => {
+                    wait = mem::take(&mut self.wait);
+                    match &mut wait {
+                        Wait::Content(incoming) => self.poll_content(incoming, cx),
+                        Wait::Answer(pending) => self.poll_answer(pending, cx),
+                        Wait::Stream(outgoing) => self.poll_stream(outgoing, cx),
+                        Wait::End(end) => match self.end(*end) {
+                            Some(next) => Poll::Ready(next),
+                            None => return Poll::Ready(()),
+                        },
+                        Wait::Turn | Wait::Linger => Poll::Ready(Wait::Turn),
+                    }
+                }
+            };
+            match next {
+                Poll::Ready(next) => self.wait = next,
+                Poll::Pending => {
+                    self.wait = wait;
+                    // A peer that has to take something first is timed by `poll_flush`.
+                    if self.outbox.is_none() {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Something of the program's whose drop may panic.
+struct Contained<T>(Option<T>);
+
+impl<T> Contained<T> {
+    fn new(inner: T) -> Contained<T> {
+        Contained(Some(inner))
+    }
+
+    fn get(&mut self) -> &mut T {
+        self.0.as_mut().expect("there until dropped")
+    }
+}
+
+impl<T> Drop for Contained<T> {
+    fn drop(&mut self) {
+        let inner = self.0.take();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(inner))) {
+            log::error!("a drop panicked: {}", panic_message(&*panic));
+        }
+    }
+}
+
+/// How fast a peer is, on average, since it began.
+struct Pace {
+    began: Time,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(began: Time) -> Pace {
+        Pace { began, bytes: 0 }
+    }
+
+    /// Returns whether fewer than `rate` bytes a second have come in more than `after`.
+    fn is_below(&self, rate: u64, after: Duration, now: Time) -> bool {
+        let elapsed = now.since(self.began);
+        elapsed > after && self.bytes < rate.saturating_mul(elapsed.as_secs())
+    }
+}
+
+/// A peer, as logs name it.
+struct Peer(Option<SocketAddr>);
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(addr) => addr.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+fn too_large() -> Error {
+    Error::new(ErrorKind::ContentTooLarge, "the content is too large")
+}
+
+fn too_slow() -> Error {
+    Error::new(ErrorKind::RequestTimeout, "the content took too long")
+}

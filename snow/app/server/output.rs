@@ -1,0 +1,316 @@
+//! What the peer is to take: bytes that did not fit, streams, and the last answer.
+
+use super::{Connection, Contained, End, Exchange, Feed, Pace, READS_PER_TURN, Step, Wait};
+use crate::{
+    Error, ErrorKind,
+    app::worker::Held,
+    http::{Content, ContentStream, MakeTrailers},
+    net::{Scratch, Stream},
+    rt::{Left, Time, panic_message},
+};
+use http::StatusCode;
+use std::{
+    io::{self, IoSlice},
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::{Context, Poll, ready},
+};
+
+/// Reads of what is thrown away before other connections have their turn.
+const DISCARDS_PER_TURN: usize = 16;
+
+/// Bytes that the peer has not taken yet.
+pub(super) struct Outbox {
+    bytes: Vec<u8>,
+    /// Content that is sent from where it is.
+    content: Content,
+    /// How much of both together has been written.
+    written: usize,
+    /// Since the peer was first waited for.
+    pace: Pace,
+    /// Until when it has to take something.
+    stalls: Time,
+    _held: Held,
+}
+
+/// Returns what is left of two parts of which so much together is written.
+fn unwritten<'a>(bytes: &'a [u8], content: &'a Content, written: usize) -> (&'a [u8], &'a [u8]) {
+    let content = content.as_bytes().unwrap_or_default();
+    match bytes.get(written..) {
+        Some(bytes) => (bytes, content),
+        None => (&[], &content[written - bytes.len()..]),
+    }
+}
+
+/// A response whose content is made while it is sent.
+pub(super) struct Outgoing {
+    pub(super) content: Contained<ContentStream>,
+    pub(super) trailers: Option<MakeTrailers>,
+    pub(super) exchange: Exchange,
+    pub(super) status: StatusCode,
+    pub(super) sent: u64,
+    /// When a client that has closed its sending side counts as gone.
+    pub(super) grace: Time,
+    pub(super) feed: Option<Box<Feed>>,
+}
+
+impl<S: Stream> Connection<S> {
+    /// Writes what was collected, and `content` from where it is; what the peer does not take goes to
+    /// the outbox.
+    pub(super) fn poll_send(
+        &mut self,
+        output: &mut Vec<u8>,
+        content: Content,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(outbox) = &mut self.outbox {
+            // What was left behind comes first.
+            outbox.bytes.append(output);
+            outbox.content = content;
+            return self.poll_outbox(cx);
+        }
+        let mut written = 0;
+        loop {
+            let (first, second) = unwritten(output, &content, written);
+            if first.is_empty() && second.is_empty() {
+                output.clear();
+                return Poll::Ready(Ok(()));
+            }
+            match self.poll_write(first, second, cx) {
+                Poll::Ready(outcome) => written += outcome?,
+                Poll::Pending => {
+                    self.keep_unwritten(output, content, written);
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn poll_write(
+        &mut self,
+        first: &[u8],
+        second: &[u8],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let (first, second) = (IoSlice::new(first), IoSlice::new(second));
+        let count = ready!(match (first.is_empty(), second.is_empty()) {
+            (_, true) => self.stream.poll_write(cx, &[first]),
+            (true, false) => self.stream.poll_write(cx, &[second]),
+            (false, false) => self.stream.poll_write(cx, &[first, second]),
+        })?;
+        Poll::Ready(if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(count) })
+    }
+
+    /// Moves to the outbox what the peer has not taken.
+    fn keep_unwritten(&mut self, output: &mut Vec<u8>, content: Content, written: usize) {
+        let (first, second) = unwritten(output, &content, written);
+        let len = first.len() + second.len();
+        let (bytes, now) = (first.to_vec(), self.now());
+        self.outbox = Some(Box::new(Outbox {
+            written: written.saturating_sub(output.len()),
+            bytes,
+            content,
+            pace: Pace::new(now),
+            stalls: now + self.worker.app.config.write_timeout,
+            _held: self.worker.hold(len),
+        }));
+        output.clear();
+    }
+
+    /// Writes the outbox until it is empty, and then is without one.
+    fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(mut outbox) = self.outbox.take() {
+            let (first, second) = unwritten(&outbox.bytes, &outbox.content, outbox.written);
+            if first.is_empty() && second.is_empty() {
+                break;
+            }
+            match self.poll_write(first, second, cx) {
+                Poll::Ready(outcome) => {
+                    let count = outcome?;
+                    outbox.written += count;
+                    outbox.pace.bytes += count as u64;
+                    outbox.stalls = self.now() + self.worker.app.config.write_timeout;
+                    self.outbox = Some(outbox);
+                }
+                Poll::Pending => {
+                    self.outbox = Some(outbox);
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes the outbox as fast as the peer takes it, and gives up on one that is too slow.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        let error = match self.poll_outbox(cx) {
+            Poll::Ready(Ok(())) => {
+                self.renew_deadline();
+                return Poll::Ready(Ok(()));
+            }
+            Poll::Ready(Err(error)) => error,
+            Poll::Pending => {
+                let Some(outbox) = &self.outbox else { return Poll::Pending };
+                let config = &self.worker.app.config;
+                let (rate, after) = (config.min_write_rate, config.write_timeout);
+                let is_too_slow = outbox.pace.is_below(rate, after, self.now());
+                self.deadline.set(outbox.stalls);
+                if !is_too_slow {
+                    ready!(self.deadline.poll_passed(cx));
+                }
+                io::ErrorKind::TimedOut.into()
+            }
+        };
+        self.outbox = None;
+        log::debug!("{}: the peer does not take its answer: {error}", self.peer());
+        Poll::Ready(Err(End::Reset))
+    }
+
+    /// Sends content as it is made and as fast as the peer takes it.
+    pub(super) fn poll_stream(
+        &mut self,
+        outgoing: &mut Outgoing,
+        cx: &mut Context<'_>,
+    ) -> Poll<Wait> {
+        if let Some(feed) = &mut outgoing.feed {
+            self.poll_feed(feed, cx);
+        }
+        Scratch::with(|Scratch { output, .. }| {
+            for _ in 0..READS_PER_TURN {
+                let made = self.poll_made(outgoing, output, cx);
+                if let Poll::Ready(Some(step)) = made {
+                    let wait = self.settle(step, output, cx);
+                    return Poll::Ready(wait.unwrap_or_default());
+                }
+                // Nothing more is made before the peer has taken what was.
+                if let Err(error) = ready!(self.poll_send(output, Content::Empty, cx)) {
+                    return Poll::Ready(self.give_up(&error));
+                }
+                match made {
+                    Poll::Ready(_) => outgoing.grace = Time::NEVER,
+                    Poll::Pending => return self.poll_unmade(outgoing, cx),
+                }
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+    }
+
+    /// Waits for content that is not made yet.
+    fn poll_unmade(&mut self, outgoing: &mut Outgoing, cx: &mut Context<'_>) -> Poll<Wait> {
+        if self.poll_left(&mut outgoing.grace, cx) {
+            return Poll::Ready(Wait::End(End::Close));
+        }
+        let feed_stalls = outgoing.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls);
+        self.deadline.set(feed_stalls.min(outgoing.grace));
+        ready!(self.deadline.poll_passed(cx));
+        if outgoing.grace <= self.now() {
+            return Poll::Ready(Wait::End(End::Close));
+        }
+        // Content has stalled, which is for the handler to hear.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Collects content until there is enough to write: `None`, or what comes after the end.
+    fn poll_made(
+        &mut self,
+        outgoing: &mut Outgoing,
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Step>> {
+        while output.len() < self.worker.app.config.max_output_bytes {
+            let content = outgoing.content.get();
+            let next = catch_unwind(AssertUnwindSafe(|| content.as_mut().poll_next(cx)));
+            let piece = match next {
+                Ok(piece) => ready!(piece),
+                Err(panic) => {
+                    let reason = format!("a body stream panicked: {}", panic_message(&*panic));
+                    Some(Err(Error::new(ErrorKind::Handler, reason)))
+                }
+            };
+            let outcome = match piece {
+                Some(Ok(piece)) => {
+                    outgoing.sent += piece.len() as u64;
+                    self.conn.write_content(output, &piece)
+                }
+                Some(Err(error)) => Err(error),
+                None => return Poll::Ready(Some(self.end_stream(outgoing, output))),
+            };
+            if let Err(error) = outcome {
+                return Poll::Ready(Some(self.break_off(&error)));
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn end_stream(&mut self, outgoing: &mut Outgoing, output: &mut Vec<u8>) -> Step {
+        let make = outgoing.trailers.take();
+        let made = catch_unwind(AssertUnwindSafe(|| make.map(|make| make()).unwrap_or_default()));
+        let step = match made {
+            Ok(trailers) => self.finish(output, &trailers),
+            Err(panic) => {
+                let reason = format!("the trailers panicked: {}", panic_message(&*panic));
+                self.break_off(&Error::new(ErrorKind::Handler, reason))
+            }
+        };
+        self.record(&mut outgoing.exchange, outgoing.status, outgoing.sent);
+        step
+    }
+
+    /// Ends a connection in the middle of a response, so that this shows.
+    pub(super) fn break_off(&mut self, error: &Error) -> Step {
+        log::error!("{}: a response broke off: {}", self.peer(), error.chain());
+        // A missing chunk or byte shows by itself; a close in place of a length does not.
+        let is_reset = self.conn.is_delimited_by_close();
+        self.conn.close();
+        Step::Wait(Wait::End(if is_reset { End::Reset } else { End::Close }))
+    }
+
+    /// Returns whether the peer has reset the connection; when it has only ended its sending side,
+    /// which may be a half-close, the grace begins.
+    pub(super) fn poll_left(&mut self, grace: &mut Time, cx: &mut Context<'_>) -> bool {
+        match self.stream.poll_left(cx) {
+            Poll::Ready(Left::Broken) => return true,
+            // What it has sent is still to be read.
+            Poll::Ready(Left::ReadClosed) if self.conn.is_receiving() => {}
+            Poll::Ready(Left::ReadClosed) => {
+                let until = self.now() + self.worker.app.config.half_close_grace;
+                *grace = until.min(*grace);
+            }
+            Poll::Pending => {}
+        }
+        false
+    }
+
+    /// Ends the connection, or says what is to be waited for before.
+    pub(super) fn end(&mut self, end: End) -> Option<Wait> {
+        match end {
+            End::Close => None,
+            End::Reset => {
+                self.stream.reset_on_drop();
+                None
+            }
+            End::Linger => {
+                self.stream.shutdown_write().ok()?;
+                self.deadline.set(self.now() + self.worker.app.config.linger_timeout);
+                Some(Wait::Linger)
+            }
+        }
+    }
+
+    /// Reads what the peer still sends until it ends its side: a close before that would be a reset,
+    /// which may overtake the last answer.
+    pub(super) fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Scratch::with(|Scratch { input, .. }| {
+            for _ in 0..DISCARDS_PER_TURN {
+                match self.stream.poll_read(cx, input) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Pending => return self.deadline.poll_passed(cx),
+                }
+            }
+            cx.waker().wake_by_ref();
+            self.deadline.poll_passed(cx)
+        })
+    }
+}

@@ -1,0 +1,430 @@
+//! A turn: what can be done at once, in the worker's buffers.
+
+use super::{
+    Connection, Contained, End, Exchange, Feed, Incoming, Outgoing, Pace, Pending, Phase,
+    READS_PER_TURN, Step, Wait, too_large,
+};
+use crate::{
+    Error, ErrorKind,
+    app::{
+        reply::{Answer, Reply},
+        router::Found,
+        worker::Worker,
+    },
+    http::{After, BodyStream, Content, Piece, Request, RequestBody, Response, Trailers},
+    net::{Scratch, Stream},
+    rt::{Time, panic_message},
+};
+use http::{StatusCode, header};
+use std::{
+    io, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+/// Bytes of content up to which it is copied behind its head; longer content is sent from where it
+/// is. Copying a page costs less than a second buffer in the system call.
+const COPIED_CONTENT: usize = 4096;
+
+impl<S: Stream> Connection<S> {
+    /// Reads what has arrived, answers what can be answered, and writes the answers.
+    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Wait> {
+        Scratch::with(|Scratch { input, output }| {
+            for _ in 0..READS_PER_TURN {
+                let step = ready!(self.poll_input(input, output, cx));
+                if let Some(wait) = self.settle(step, output, cx) {
+                    return Poll::Ready(wait);
+                }
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+    }
+
+    /// Writes what was collected, and says what is to be waited for then; `None` when there may be
+    /// more to do at once.
+    pub(super) fn settle(
+        &mut self,
+        step: Step,
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Option<Wait> {
+        let (content, wait) = match step {
+            Step::Send { content, wait } => (content, wait),
+            Step::Wait(wait) => (Content::Empty, Some(wait)),
+            Step::Next | Step::Starving => (Content::Empty, None),
+        };
+        match self.poll_send(output, content, cx) {
+            Poll::Ready(Ok(())) => wait,
+            // What is left is written before anything else is done.
+            Poll::Pending => Some(wait.unwrap_or_default()),
+            Poll::Ready(Err(error)) => Some(self.give_up(&error)),
+        }
+    }
+
+    /// Ends a connection whose socket has failed.
+    pub(super) fn give_up(&self, error: &io::Error) -> Wait {
+        log::debug!("{}: the connection broke: {error}", self.peer());
+        Wait::End(End::Close)
+    }
+
+    /// Takes requests off what is left of the last read, else off a new one.
+    fn poll_input(
+        &mut self,
+        input: &mut [u8],
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Step> {
+        let mut len = 0;
+        if self.inbox.is_empty() || self.is_starving {
+            len = match self.stream.poll_read(cx, input) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(self.at_end(output)),
+                Poll::Ready(Ok(len)) => len,
+                Poll::Ready(Err(error)) => return Poll::Ready(Step::Wait(self.give_up(&error))),
+                Poll::Pending => return self.poll_deadline(output, cx),
+            };
+        }
+        let step = if self.inbox.is_empty() {
+            let (used, step) = self.take_requests(&input[..len], output, cx);
+            self.inbox.extend_from_slice(&input[used..len]);
+            step
+        } else {
+            let mut inbox = mem::take(&mut self.inbox);
+            inbox.extend_from_slice(&input[..len]);
+            let (used, step) = self.take_requests(&inbox, output, cx);
+            inbox.drain(..used);
+            // An empty inbox holds no memory.
+            self.inbox = if inbox.is_empty() { Vec::new() } else { inbox };
+            step
+        };
+        self.is_starving = matches!(step, Step::Starving);
+        if self.is_starving && !self.inbox.is_empty() && self.phase != Phase::Head {
+            self.set_phase(Phase::Head, self.worker.app.config.head_timeout);
+        }
+        Poll::Ready(match step {
+            // What the peer has sent beyond its last answer would turn a close into a reset.
+            Step::Wait(Wait::End(End::Close)) if !self.inbox.is_empty() => {
+                Step::Wait(Wait::End(End::Linger))
+            }
+            step => step,
+        })
+    }
+
+    /// The peer has ended its sending side.
+    fn at_end(&mut self, output: &mut Vec<u8>) -> Step {
+        if self.inbox.is_empty() || self.conn.is_receiving() {
+            return Step::Wait(Wait::End(End::Close));
+        }
+        let reason = "the connection ended in the middle of a request";
+        self.refuse(Error::new(ErrorKind::BadRequest, reason), None, output)
+    }
+
+    /// Nothing has come: is it time to act on that?
+    fn poll_deadline(&mut self, output: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<Step> {
+        if let (Some(until), Phase::Idle | Phase::FirstByte) =
+            (self.worker.idle_until(), self.phase)
+        {
+            self.deadline.set(self.deadline.when().min(until));
+        }
+        ready!(self.deadline.poll_passed(cx));
+        Poll::Ready(match self.phase {
+            Phase::FirstByte | Phase::Idle => Step::Wait(Wait::End(End::Close)),
+            Phase::Drain { .. } => Step::Wait(Wait::End(End::Linger)),
+            Phase::Head => {
+                let reason = "the head of the request took too long";
+                self.refuse(Error::new(ErrorKind::RequestTimeout, reason), None, output)
+            }
+        })
+    }
+
+    /// Takes requests off `input` and answers them; returns how many bytes were used.
+    fn take_requests(
+        &mut self,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> (usize, Step) {
+        let mut rest = input;
+        let worker = Rc::clone(&self.worker);
+        let config = &worker.app.config;
+        for _ in 0..config.max_pipelined.max(1) {
+            match self.take_request(&worker, &mut rest, output, cx) {
+                Step::Next if output.len() < config.max_output_bytes => {}
+                Step::Next => break,
+                step => return (input.len() - rest.len(), step),
+            }
+        }
+        (input.len() - rest.len(), Step::Next)
+    }
+
+    fn take_request(
+        &mut self,
+        worker: &Rc<Worker>,
+        rest: &mut &[u8],
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        if let Phase::Drain { bytes } = self.phase {
+            if let Some(step) = self.discard(worker, bytes, rest) {
+                return step;
+            }
+        }
+        if rest.is_empty() {
+            return Step::Starving;
+        }
+        let mut request = Request::new();
+        match self.conn.receive_head(rest, &worker.app.config, &mut request.parts_mut().head) {
+            Ok(None) => return Step::Starving,
+            Ok(Some(len)) => *rest = &rest[len..],
+            Err(error) => return self.refuse(error, None, output),
+        }
+        let record = self.begin_record(|| format!("{} {}", request.method(), request.target()));
+        let parts = request.parts_mut();
+        parts.remote = self.remote;
+        let found = worker.find(parts);
+        let exchange = Exchange { route: found.route(), record };
+        match found {
+            Found::Route(route) => {
+                self.take_content(worker, route, request, exchange, rest, output, cx)
+            }
+            Found::Nothing if worker.app.not_found.is_some() => {
+                parts.context = Some(worker.context());
+                self.call(request, exchange, None, output, cx)
+            }
+            found => self.respond(explain(found), exchange, None, output),
+        }
+    }
+
+    /// Throws content away that no handler has read; `None` when it is at its end.
+    fn discard(&mut self, worker: &Worker, mut bytes: u64, rest: &mut &[u8]) -> Option<Step> {
+        loop {
+            match self.conn.receive_content(rest, &worker.app.config) {
+                Ok(Piece::Data(data)) => bytes += data.len() as u64,
+                Ok(Piece::Incomplete) => {
+                    self.set_phase(Phase::Drain { bytes }, worker.app.config.body_timeout);
+                    return Some(Step::Starving);
+                }
+                Ok(Piece::End) => {
+                    self.conn.end_content();
+                    self.set_idle();
+                    return None;
+                }
+                Err(_) => return Some(Step::Wait(Wait::End(End::Linger))),
+            }
+            if bytes > worker.app.config.max_drain_bytes {
+                return Some(Step::Wait(Wait::End(End::Linger)));
+            }
+        }
+    }
+
+    fn set_idle(&mut self) {
+        self.set_phase(Phase::Idle, self.worker.app.config.keep_alive_timeout);
+    }
+
+    /// Sets the deadline of the phase anew after it has served for something else.
+    pub(super) fn renew_deadline(&mut self) {
+        let config = &self.worker.app.config;
+        let timeout = match self.phase {
+            Phase::FirstByte => config.first_byte_timeout,
+            Phase::Head => config.head_timeout,
+            Phase::Idle => config.keep_alive_timeout,
+            Phase::Drain { .. } => config.body_timeout,
+        };
+        self.set_phase(self.phase, timeout);
+    }
+
+    /// Takes the content of a request as far as it has come, and calls the handler when it may.
+    #[allow(clippy::too_many_arguments, reason = "one step of `take_request`, which owns them all")]
+    fn take_content(
+        &mut self,
+        worker: &Rc<Worker>,
+        route: usize,
+        mut request: Request,
+        exchange: Exchange,
+        rest: &mut &[u8],
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        request.parts_mut().context = Some(worker.context());
+        let config = &worker.app.config;
+        let options = &worker.app.router.entries()[route].options;
+        let limit = options.max_body_bytes.unwrap_or(config.max_body_bytes);
+        let remaining = self.conn.remaining_content();
+        if remaining == Some(0) {
+            return self.call(request, exchange, None, output, cx);
+        }
+        if remaining.is_some_and(|remaining| remaining > limit) {
+            return self.refuse(too_large(), Some(exchange), output);
+        }
+        if options.is_streaming {
+            let (to, stream) = BodyStream::channel();
+            request.parts_mut().body = RequestBody::Stream(stream);
+            let now = self.now();
+            let stalls = now + config.body_timeout;
+            let mut feed = Box::new(Feed { to, limit, pace: Pace::new(now), stalls });
+            if let Err(error) = self.feed_from(&mut feed, rest) {
+                feed.to.end(Err(error));
+            }
+            return self.call(request, exchange, Some(feed), output, cx);
+        }
+        let now = self.now();
+        let mut incoming = Box::new(Incoming {
+            request,
+            exchange,
+            content: Vec::new(),
+            limit,
+            pace: Pace::new(now),
+            stalls: now + config.body_timeout,
+            held: worker.hold(0),
+        });
+        match self.gather(&mut incoming, rest) {
+            Ok(true) => {
+                let Incoming { request, exchange, .. } = *incoming;
+                self.call(request, exchange, None, output, cx)
+            }
+            Ok(false) => {
+                self.conn.write_continue(output);
+                Step::Wait(Wait::Content(incoming))
+            }
+            Err(error) => self.refuse(error, Some(incoming.exchange), output),
+        }
+    }
+
+    /// Calls the handler of the route, or the one for what was not found.
+    pub(super) fn call(
+        &mut self,
+        request: Request,
+        exchange: Exchange,
+        feed: Option<Box<Feed>>,
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        let worker = Rc::clone(&self.worker);
+        let (handler, timeout) = worker.handler(exchange.route);
+        let Reply(answer) = match catch_unwind(AssertUnwindSafe(|| handler(request))) {
+            Ok(reply) => reply,
+            Err(panic) => Reply(Answer::Now(self.panicked(&exchange, &*panic))),
+        };
+        let (later, is_parked) = match answer {
+            Answer::Now(response) => return self.respond(response, exchange, feed, output),
+            Answer::Working(later) => (later, false),
+            Answer::Parked(later) => (later, true),
+        };
+        let until = timeout.map_or(Time::NEVER, |timeout| self.now() + timeout);
+        let later = Contained::new(later);
+        let mut pending = Pending { later, exchange, is_parked, until, grace: Time::NEVER, feed };
+        // Many are ready at the first look.
+        match self.poll_answer_into(&mut pending, output, cx) {
+            Poll::Ready(step) => step,
+            Poll::Pending => Step::Wait(Wait::Answer(pending)),
+        }
+    }
+
+    pub(super) fn panicked(
+        &self,
+        exchange: &Exchange,
+        panic: &(dyn std::any::Any + Send),
+    ) -> Response {
+        let words = panic_message(panic);
+        log::error!("the handler of {} panicked: {words}", self.worker.route_name(exchange.route));
+        self.worker.answer_error(Error::new(ErrorKind::Handler, "the handler panicked"))
+    }
+
+    /// Answers a request that cannot be taken, and ends the connection with that.
+    pub(super) fn refuse(
+        &mut self,
+        error: Error,
+        exchange: Option<Exchange>,
+        output: &mut Vec<u8>,
+    ) -> Step {
+        log::debug!("{}: refused: {}", self.peer(), error.chain());
+        self.conn.refuse();
+        let exchange = exchange.unwrap_or_else(|| Exchange {
+            route: None,
+            record: self.begin_record(|| "-".to_string()),
+        });
+        let response = Response { error: None, ..Response::failed(error) };
+        self.respond(response, exchange, None, output)
+    }
+
+    /// Writes a response, or its head and what to wait for.
+    pub(super) fn respond(
+        &mut self,
+        response: Response,
+        mut exchange: Exchange,
+        feed: Option<Box<Feed>>,
+        output: &mut Vec<u8>,
+    ) -> Step {
+        let worker = Rc::clone(&self.worker);
+        let response = worker.review(response, exchange.route);
+        if worker.is_stopping() {
+            self.conn.set_last();
+        }
+        worker.with_preface(|preface| self.conn.write_head(output, &response, preface));
+        let Response { status, body, trailers, .. } = response;
+        let mut large = Content::Empty;
+        let mut sent = 0;
+        if self.conn.wants_content() {
+            match body.0 {
+                Content::Stream(content) => {
+                    let content = Contained::new(content);
+                    let grace = Time::NEVER;
+                    let outgoing =
+                        Outgoing { content, trailers, exchange, status, sent, grace, feed };
+                    return Step::Wait(Wait::Stream(Box::new(outgoing)));
+                }
+                content => {
+                    let bytes = content.as_bytes().unwrap_or_default();
+                    sent = bytes.len() as u64;
+                    if bytes.len() > COPIED_CONTENT {
+                        large = content;
+                    } else {
+                        output.extend_from_slice(bytes);
+                    }
+                    self.conn.sent_whole();
+                }
+            }
+        } else if let Content::Stream(content) = body.0 {
+            drop(Contained::new(content));
+        }
+        self.record(&mut exchange, status, sent);
+        match (large, self.finish(output, &Trailers::new())) {
+            (Content::Empty, step) => step,
+            (content, Step::Wait(wait)) => Step::Send { content, wait: Some(wait) },
+            (content, _) => Step::Send { content, wait: None },
+        }
+    }
+
+    /// Ends a response.
+    pub(super) fn finish(&mut self, output: &mut Vec<u8>, trailers: &Trailers) -> Step {
+        match self.conn.finish(output, trailers) {
+            Ok(After::NextRequest) => {
+                self.set_idle();
+                Step::Next
+            }
+            Ok(After::Drain) => {
+                let timeout = self.worker.app.config.body_timeout;
+                self.set_phase(Phase::Drain { bytes: 0 }, timeout);
+                Step::Next
+            }
+            Ok(After::Close { lingers: true }) => Step::Wait(Wait::End(End::Linger)),
+            Ok(After::Close { lingers: false }) => Step::Wait(Wait::End(End::Close)),
+            Err(error) => self.break_off(&error),
+        }
+    }
+}
+
+/// Makes the answer to a request that no route takes.
+fn explain(found: Found) -> Response {
+    let failed =
+        |kind, reason| Response { error: None, ..Response::failed(Error::new(kind, reason)) };
+    match found {
+        Found::Options(allow) => Response::new(StatusCode::NO_CONTENT).header(header::ALLOW, allow),
+        Found::MethodNotAllowed(allow) => {
+            failed(ErrorKind::MethodNotAllowed, "method not allowed").header(header::ALLOW, allow)
+        }
+        Found::UnknownMethod => failed(ErrorKind::NotImplemented, "the method is not known"),
+        Found::Nothing | Found::Route(_) => failed(ErrorKind::NotFound, "not found"),
+    }
+}
