@@ -37,6 +37,9 @@
 mod app;
 mod config;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 pub mod net;
 pub mod rt;
@@ -45,8 +48,8 @@ pub mod rt;
 pub use app::Json;
 pub use app::{
     Awaited, ClientRequest, ClientResponse, Future, Handler, IntoReply, IntoResponse, Now,
-    PendingResponse, Reply, Route, Running, Server, Snow, StopHandle, TestClient, TimeoutFuture,
-    delete, get, method, mount, patch, post, put, route,
+    PendingResponse, Reply, Route, Running, Server, Snow, StopHandle, TestClient, TestConnection,
+    TimeoutFuture, delete, get, method, mount, patch, post, put, route,
 };
 pub use config::{BLOCKING_QUEUE, BLOCKING_THREADS, Config};
 pub use error::{Error, ErrorKind, Result};

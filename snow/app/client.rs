@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// assert_eq!(client.get("/async/").send().status(), 504);
 /// assert_eq!(client.elapsed(), Duration::from_secs(5)); // of the application's time
-/// # snow::Result::Ok(())
+/// # Ok::<(), snow::Error>(())
 /// ```
 pub struct TestClient {
     // Before the loop, whose end drops what they talk to.
@@ -78,13 +78,46 @@ impl TestClient {
         self.run(crate::rt::sleep(duration));
     }
 
+    /// Opens a connection for bytes of the test's own making.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use snow::{Snow, get};
+    ///
+    /// let mut client = Snow::new([get("^/$", |_| "hello")]).test_client()?;
+    /// let mut connection = client.connect();
+    /// connection.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTT");
+    /// client.settle();
+    /// assert!(connection.take().ends_with(b"hello"));
+    /// connection.write(b"P/9.9\r\n");
+    /// client.settle();
+    /// assert!(connection.take().starts_with(b"HTTP/1.1 505 "));
+    /// assert!(connection.is_closed());
+    /// # Ok::<(), snow::Error>(())
+    /// ```
+    pub fn connect(&mut self) -> TestConnection {
+        let (pipe, theirs) = pipe();
+        self.worker.enter(None);
+        let connection = Connection::new(theirs, None, Rc::clone(&self.worker));
+        self.event_loop.handle().spawn_unpin(connection).detach();
+        TestConnection { pipe }
+    }
+
+    /// Lets the application do all that it can do without time passing.
+    pub fn settle(&mut self) {
+        // A deadline of now comes after all that is to be done at once.
+        self.advance(Duration::ZERO);
+    }
+
     /// Waits for the response to a request that was [started](ClientRequest::start).
     ///
     /// # Panics
     ///
     /// When the server closes without an answer, or gives none within 20 s of real time.
     pub fn finish(&mut self, pending: PendingResponse) -> ClientResponse {
-        let PendingResponse { pipe, is_head, mut received } = pending;
+        let PendingResponse { connection: TestConnection { pipe }, is_head, mut received } =
+            pending;
         let began = std::time::Instant::now();
         self.run(async {
             poll_fn(|cx| {
@@ -107,14 +140,6 @@ impl TestClient {
             })
             .await
         })
-    }
-
-    fn connect(&mut self) -> Pipe {
-        let (ours, theirs) = pipe();
-        self.worker.enter(None);
-        let connection = Connection::new(theirs, None, Rc::clone(&self.worker));
-        self.event_loop.handle().spawn_unpin(connection).detach();
-        ours
     }
 
     fn run<F: Future>(&self, future: F) -> F::Output {
@@ -163,8 +188,7 @@ impl ClientRequest<'_> {
     /// Sends the request on a connection of its own, and lets the application do what it does at once.
     pub fn start(self) -> PendingResponse {
         let (client, pending) = self.begin();
-        // A deadline of now comes after all that is to be done at once.
-        client.advance(Duration::ZERO);
+        client.settle();
         pending
     }
 }
@@ -175,16 +199,54 @@ impl<'a> ClientRequest<'a> {
         if !body.is_empty() {
             head.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }
-        let pipe = client.connect();
-        pipe.write(format!("{head}\r\n").as_bytes());
-        pipe.write(&body);
-        (client, PendingResponse { pipe, is_head, received: Vec::new() })
+        let connection = client.connect();
+        connection.write(format!("{head}\r\n").as_bytes());
+        connection.write(&body);
+        (client, PendingResponse { connection, is_head, received: Vec::new() })
+    }
+}
+
+/// A connection to an application that runs in process. Dropping it is a reset.
+pub struct TestConnection {
+    pipe: Pipe,
+}
+
+impl TestConnection {
+    /// Sends bytes, however many.
+    pub fn write(&self, bytes: &[u8]) {
+        self.pipe.write(bytes);
+    }
+
+    /// Takes what the server has sent since the last time. Until it is taken, 64 KiB fit, as in a socket.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.pipe.take()
+    }
+
+    /// Returns whether the server has ended its side.
+    pub fn is_closed(&self) -> bool {
+        self.pipe.is_closed()
+    }
+
+    /// Ends the sending side, as a client may that still wants its answer.
+    pub fn half_close(&self) {
+        self.pipe.leave(Left::ReadClosed);
+    }
+
+    /// Goes away without a word.
+    pub fn reset(&self) {
+        self.pipe.leave(Left::Broken);
+    }
+}
+
+impl std::fmt::Debug for TestConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TestConnection(closed: {})", self.is_closed())
     }
 }
 
 /// A response to come. Dropping it is a client that goes away.
 pub struct PendingResponse {
-    pipe: Pipe,
+    connection: TestConnection,
     is_head: bool,
     received: Vec<u8>,
 }
@@ -192,7 +254,7 @@ pub struct PendingResponse {
 impl PendingResponse {
     /// Ends the sending side, as a client may that still wants its answer.
     pub fn half_close(&self) {
-        self.pipe.leave(Left::ReadClosed);
+        self.connection.half_close();
     }
 }
 

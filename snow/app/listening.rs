@@ -30,7 +30,7 @@ use std::{
 /// client.read_to_string(&mut answer)?;
 /// assert!(answer.ends_with("\r\n\r\nhello"));
 /// running.stop()?;
-/// # snow::Result::Ok(())
+/// # Ok::<(), snow::Error>(())
 /// ```
 #[must_use = "a server does nothing until it is run"]
 pub struct Server {

@@ -11,7 +11,7 @@ mod router;
 mod server;
 mod worker;
 
-pub use client::{ClientRequest, ClientResponse, PendingResponse, TestClient};
+pub use client::{ClientRequest, ClientResponse, PendingResponse, TestClient, TestConnection};
 pub use future::{Future, TimeoutFuture};
 pub use handler::Handler;
 pub use listening::{Running, Server, StopHandle};

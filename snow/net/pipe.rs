@@ -66,6 +66,18 @@ impl Pipe {
         Poll::Ready(mem::take(&mut shared.to_client))
     }
 
+    /// Takes what the server has sent so far.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        let mut shared = self.0.borrow_mut();
+        shared.wake_server();
+        mem::take(&mut shared.to_client)
+    }
+
+    /// Returns whether the server has ended its side.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.borrow().is_server_closed
+    }
+
     /// Leaves: [`Left::ReadClosed`] still takes answers, [`Left::Broken`] is a reset.
     pub(crate) fn leave(&self, how: Left) {
         let mut shared = self.0.borrow_mut();
