@@ -3,8 +3,8 @@
 //! The request line is taken apart here, from left to right, so that the same fault is found
 //! whatever pieces the bytes arrive in; fields go through `httparse`. What it lets through and the
 //! RFCs do not (bare LF, `Host`, framing) is checked around it. A head that is not all there is
-//! examined as far as it goes each time it has doubled: garbage is refused at once, and a head that
-//! comes byte by byte costs no more than one that comes whole.
+//! examined as far as it goes at each line's end and each time it has doubled: garbage is refused at
+//! once, and a head that comes byte by byte costs little more than one that comes whole.
 
 use super::{
     request::Version,
@@ -132,8 +132,10 @@ pub(crate) fn parse_head(
             Ok(Some(lead + end))
         }
         Ok(None) if input.len() <= max => {
-            let has_doubled = input.len() >= 2 * scan.examined as usize;
-            if has_doubled {
+            let examined = scan.examined as usize;
+            let has_doubled = input.len() >= 2 * examined;
+            // Lines are few, as fields are.
+            if has_doubled || memchr::memchr(b'\n', &input[examined..]).is_some() {
                 scan.examined = input.len() as u32;
                 examine(input, config)?;
             }
