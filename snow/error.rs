@@ -29,7 +29,8 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    message: Cow<'static, str>,
+    /// `None` when the source says it all.
+    message: Option<Cow<'static, str>>,
     source: Option<Box<dyn error::Error + Send + Sync>>,
 }
 
@@ -112,12 +113,13 @@ impl Error {
     ///
     /// The message of a 4xx is sent to the client; that of a 5xx only goes to the log.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
-        Error(Box::new(Inner { kind, message: message.into(), source: None }))
+        Error(Box::new(Inner { kind, message: Some(message.into()), source: None }))
     }
 
-    /// Makes a [`ErrorKind::Handler`] error out of any other error, which becomes the source.
+    /// Makes a [`ErrorKind::Handler`] error of any other error or text, whose words it keeps.
     pub fn other(source: impl Into<Box<dyn error::Error + Send + Sync>>) -> Error {
-        Error::new(ErrorKind::Handler, "the handler failed").caused_by(source)
+        let source = Some(source.into());
+        Error(Box::new(Inner { kind: ErrorKind::Handler, message: None, source }))
     }
 
     /// Adds the error that this one comes from.
@@ -158,7 +160,11 @@ impl fmt::Display for Chain<'_> {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        match (&self.0.message, &self.0.source) {
+            (Some(message), _) => f.write_str(message),
+            (None, Some(source)) => source.fmt(f),
+            (None, None) => Ok(()),
+        }
     }
 }
 
@@ -170,9 +176,11 @@ impl fmt::Debug for Error {
 
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match &self.0.source {
-            Some(source) => Some(source.as_ref()),
-            None => None,
+        match (&self.0.message, &self.0.source) {
+            (_, None) => None,
+            (Some(_), Some(source)) => Some(source.as_ref()),
+            // The source has been quoted already.
+            (None, Some(source)) => source.source(),
         }
     }
 }

@@ -1,1 +1,94 @@
-//! What the fuzz targets drive; compiled for them alone.
+//! What the fuzz targets drive; compiled for them alone, under `--cfg fuzzing`.
+//!
+//! A [`Codec`] is one connection's codec without an application: heads and content go through the same
+//! `Conn` as a server's. Nothing is decided here.
+
+use crate::{
+    Config, ErrorKind, HeaderName, HeaderValue, Request,
+    http::{Conn, Piece},
+};
+
+/// How the content of a request is delimited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Framing {
+    /// So many bytes, which may be none.
+    Length(u64),
+    /// Chunked.
+    Chunked,
+}
+
+/// What came of a piece of input.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Content {
+    /// Bytes of content.
+    Data(Vec<u8>),
+    /// The input is used up before the content's end.
+    Incomplete,
+    /// The content is at its end; these fields came behind it.
+    End(Vec<(HeaderName, HeaderValue)>),
+}
+
+/// One connection's codec, without an application.
+pub struct Codec<'a> {
+    conn: Conn,
+    config: &'a Config,
+    request: Request,
+}
+
+impl<'a> Codec<'a> {
+    /// Makes the codec of a new connection.
+    pub fn new(config: &'a Config) -> Codec<'a> {
+        Codec { conn: Conn::new(), config, request: Request::new() }
+    }
+
+    /// Looks for a head at the start of `input`, and returns how many bytes it took; `None` when the
+    /// same bytes and more are to come again.
+    ///
+    /// # Errors
+    ///
+    /// The kind of what the client would be answered.
+    pub fn receive_head(&mut self, input: &[u8]) -> Result<Option<usize>, ErrorKind> {
+        let head = &mut self.request.parts_mut().head;
+        self.conn.receive_head(input, self.config, head).map_err(|error| error.kind())
+    }
+
+    /// Returns the request whose head was received last.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Returns how the content of the request in hand is delimited.
+    pub fn framing(&self) -> Framing {
+        self.conn.remaining_content().map_or(Framing::Chunked, Framing::Length)
+    }
+
+    /// Returns whether the connection may go on after the request in hand.
+    pub fn is_keep_alive(&self) -> bool {
+        self.request.parts().head.is_keep_alive
+    }
+
+    /// Returns whether the client waits for a 100.
+    pub fn expects_continue(&self) -> bool {
+        self.request.parts().head.expects_continue
+    }
+
+    /// Takes the next piece of content off `input`.
+    ///
+    /// # Errors
+    ///
+    /// The kind of what the client would be answered.
+    pub fn receive_content(&mut self, input: &mut &[u8]) -> Result<Content, ErrorKind> {
+        match self.conn.receive_content(input, self.config) {
+            Ok(Piece::Data(data)) => Ok(Content::Data(data.to_vec())),
+            Ok(Piece::Incomplete) => Ok(Content::Incomplete),
+            Ok(Piece::End) => Ok(Content::End(self.conn.end_content())),
+            Err(error) => Err(error.kind()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Codec<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.conn.fmt(f)
+    }
+}

@@ -52,9 +52,10 @@ impl Server {
     /// # Errors
     ///
     /// As [`Snow::bind`](crate::Snow::bind).
-    pub fn also(mut self, addr: impl ToSocketAddrs + fmt::Debug) -> Result<Server> {
-        let name = format!("{addr:?}");
-        let addrs = addr.to_socket_addrs().map_err(|error| cannot_listen(&name, error))?;
+    pub fn also(mut self, addr: impl ToSocketAddrs) -> Result<Server> {
+        let addrs = addr.to_socket_addrs().map_err(|error| {
+            Error::new(ErrorKind::Io, "the address to listen on is none").caused_by(error)
+        })?;
         let before = self.addrs.len();
         let mut refused = None;
         for addr in addrs {
@@ -62,14 +63,14 @@ impl Server {
                 Ok(()) => {}
                 // A name may stand for addresses that this machine does not have: others will do.
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                    refused = Some(error)
+                    refused = Some(cannot_listen(addr, error));
                 }
-                Err(error) => return Err(cannot_listen(&addr.to_string(), error)),
+                Err(error) => return Err(cannot_listen(addr, error)),
             }
         }
         if self.addrs.len() == before {
-            let error = refused.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
-            return Err(cannot_listen(&name, error));
+            let nothing = || Error::new(ErrorKind::Io, "the name to listen on has no address");
+            return Err(refused.unwrap_or_else(nothing));
         }
         Ok(self)
     }
@@ -168,7 +169,7 @@ impl fmt::Debug for Server {
 }
 
 /// Makes the one line that a person can act on.
-fn cannot_listen(addr: &str, error: io::Error) -> Error {
+fn cannot_listen(addr: SocketAddr, error: io::Error) -> Error {
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => {
             "the address is in use: stop the program that has it, or choose another port"

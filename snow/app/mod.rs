@@ -155,7 +155,7 @@ impl Snow {
     ///
     /// `Config` for a pattern, method or limit that cannot be used; `Io` when the address cannot be
     /// bound, in a line that says what to do.
-    pub fn bind(self, addr: impl ToSocketAddrs + fmt::Debug) -> Result<Server> {
+    pub fn bind(self, addr: impl ToSocketAddrs) -> Result<Server> {
         Server::new(self.build()?).also(addr)
     }
 
@@ -164,7 +164,7 @@ impl Snow {
     /// # Errors
     ///
     /// As [`bind`](Snow::bind) and [`Server::run`].
-    pub fn run(self, addr: impl ToSocketAddrs + fmt::Debug) -> Result<()> {
+    pub fn run(self, addr: impl ToSocketAddrs) -> Result<()> {
         self.bind(addr)?.run()
     }
 

@@ -103,6 +103,17 @@ impl Decoder {
         }
     }
 
+    /// Returns how many bytes are still to come at the least: what is declared so far.
+    pub(crate) fn declared(&self) -> u64 {
+        match self {
+            Decoder::Length(left) => *left,
+            Decoder::Chunked(chunked) => match chunked.state {
+                ChunkState::Data { left } => left,
+                _ => 0,
+            },
+        }
+    }
+
     /// Takes the trailers, once the content is complete.
     pub(crate) fn take_trailers(&mut self) -> Trailers {
         match self {

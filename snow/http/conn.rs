@@ -105,6 +105,10 @@ impl Conn {
             }
             Err(error) => {
                 self.refuse();
+                // Even what was not understood is not answered with content if it asked for none.
+                if let Writing::Response(owed) = &mut self.writing {
+                    owed.is_head = input.trim_ascii_start().starts_with(b"HEAD ");
+                }
                 Err(error)
             }
         }
@@ -150,6 +154,14 @@ impl Conn {
         match &self.reading {
             Reading::Content { decoder, .. } => decoder.remaining(),
             Reading::Head(_) | Reading::Closed => Some(0),
+        }
+    }
+
+    /// Returns how many bytes of content are still to come at the least.
+    pub(crate) fn declared_content(&self) -> u64 {
+        match &self.reading {
+            Reading::Content { decoder, .. } => decoder.declared(),
+            Reading::Head(_) | Reading::Closed => 0,
         }
     }
 
@@ -202,11 +214,16 @@ impl Conn {
         out: &mut Vec<u8>,
         response: &Response,
         preface: &Preface<'_>,
+        config: &Config,
     ) -> bool {
         let Writing::Response(mut owed) = self.writing else { return false };
         // A client that was never told to go on may or may not send its content: what comes next
         // could be taken for either (RFC 9110, section 10.1.1).
         if let Reading::Content { is_continue_due: true, .. } = self.reading {
+            owed.is_keep_alive = false;
+        }
+        // More than will be thrown away: say so now, and close then.
+        if self.declared_content() > config.max_drain_bytes {
             owed.is_keep_alive = false;
         }
         let framing = encode::write_head(out, response, &mut owed, preface);

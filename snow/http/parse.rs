@@ -328,7 +328,9 @@ fn heed(name: &str, value: &[u8], span: Span, facts: &mut Facts, head: &mut Head
             }
         }
         6 if name.eq_ignore_ascii_case("expect") && head.version == Version::Http11 => {
-            if head.expects_continue || !value.eq_ignore_ascii_case(b"100-continue") {
+            let mut expectations = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+            let is_known = |one: &[u8]| one.is_empty() || one.eq_ignore_ascii_case(b"100-continue");
+            if !expectations.all(is_known) {
                 return Err(Error::new(
                     ErrorKind::ExpectationFailed,
                     "the only expectation this server meets is 100-continue",
@@ -383,11 +385,16 @@ fn check_coding(value: &[u8]) -> Result<()> {
     if codings.any(|coding| coding.is_empty() || !coding.iter().all(|&b| target::is_token(b))) {
         return Err(bad("the Transfer-Encoding field is malformed"));
     }
-    let mut codings = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-    if codings.all(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
-        return Err(bad("the content is chunked more than once"));
+    // Without chunked at the end nobody knows where the content ends (RFC 9112, section 6.3).
+    let codings = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    let chunked = codings.map(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+    match (chunked.clone().next_back(), chunked.filter(|is_chunked| *is_chunked).count()) {
+        (Some(true), 1) => {
+            Err(Error::new(ErrorKind::NotImplemented, "the only transfer coding is chunked"))
+        }
+        (Some(true), _) => Err(bad("the content is chunked more than once")),
+        _ => Err(bad("the last transfer coding is not chunked")),
     }
-    Err(Error::new(ErrorKind::NotImplemented, "the only transfer coding is chunked"))
 }
 
 /// Decides what the fields together mean, or that they contradict each other.
@@ -538,8 +545,10 @@ mod tests {
             ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", BadRequest),
             ("Transfer-Encoding: chunked, chunked", BadRequest),
             ("Transfer-Encoding: gzip, chunked", NotImplemented),
-            ("Transfer-Encoding: identity", NotImplemented),
-            ("Transfer-Encoding: xchunked", NotImplemented),
+            ("Transfer-Encoding: gzip;q=1, chunked", BadRequest),
+            ("Transfer-Encoding: chunked, gzip", BadRequest),
+            ("Transfer-Encoding: identity", BadRequest),
+            ("Transfer-Encoding: xchunked", BadRequest),
             ("Transfer-Encoding: chunked;a=b", BadRequest),
             ("Transfer-Encoding:", BadRequest),
             ("Transfer-Encoding: ,chunked", BadRequest),

@@ -58,6 +58,10 @@ impl<S: Stream> Connection<S> {
                         return Err(Error::new(ErrorKind::Unavailable, reason));
                     }
                 }
+                Piece::Incomplete if self.conn.declared_content() > incoming.limit => {
+                    self.conn.refuse();
+                    return Err(too_large());
+                }
                 Piece::Incomplete => return Ok(false),
                 Piece::End => {
                     let parts = incoming.request.parts_mut();
@@ -217,6 +221,10 @@ impl<S: Stream> Connection<S> {
                         }
                     };
                     feed.to.push(Bytes::copy_from_slice(data));
+                }
+                Piece::Incomplete if self.conn.declared_content() > feed.limit => {
+                    self.conn.refuse();
+                    return Err(too_large());
                 }
                 Piece::Incomplete => return Ok(()),
                 Piece::End => {

@@ -99,7 +99,7 @@ impl<S: Stream> Connection<S> {
             step
         };
         self.is_starving = matches!(step, Step::Starving);
-        if self.is_starving && !self.inbox.is_empty() && self.phase != Phase::Head {
+        if self.is_starving && self.has_begun() && self.phase != Phase::Head {
             self.set_phase(Phase::Head, self.worker.app.config.head_timeout);
         }
         Poll::Ready(match step {
@@ -111,9 +111,14 @@ impl<S: Stream> Connection<S> {
         })
     }
 
+    /// Returns whether a request has begun to arrive: an empty line is none.
+    fn has_begun(&self) -> bool {
+        !matches!(&*self.inbox, b"" | b"\r" | b"\r\n")
+    }
+
     /// The peer has ended its sending side.
     fn at_end(&mut self, output: &mut Vec<u8>) -> Step {
-        if self.inbox.is_empty() || self.conn.is_receiving() {
+        if !self.has_begun() || self.conn.is_receiving() {
             return Step::Wait(Wait::End(End::Close));
         }
         let reason = "the connection ended in the middle of a request";
@@ -202,8 +207,13 @@ impl<S: Stream> Connection<S> {
             match self.conn.receive_content(rest, &worker.app.config) {
                 Ok(Piece::Data(data)) => bytes += data.len() as u64,
                 Ok(Piece::Incomplete) => {
-                    self.set_phase(Phase::Drain { bytes }, worker.app.config.body_timeout);
-                    return Some(Step::Starving);
+                    // The deadline stays: what is thrown away has one for all of it.
+                    self.phase = Phase::Drain { bytes };
+                    let declared = bytes.saturating_add(self.conn.declared_content());
+                    if declared <= worker.app.config.max_drain_bytes {
+                        return Some(Step::Starving);
+                    }
+                    return Some(Step::Wait(Wait::End(End::Linger)));
                 }
                 Ok(Piece::End) => {
                     self.conn.end_content();
@@ -254,7 +264,7 @@ impl<S: Stream> Connection<S> {
         if remaining == Some(0) {
             return self.call(request, exchange, None, output, cx);
         }
-        if remaining.is_some_and(|remaining| remaining > limit) {
+        if self.conn.declared_content() > limit {
             return self.refuse(too_large(), Some(exchange), output);
         }
         if options.is_streaming {
@@ -361,7 +371,9 @@ impl<S: Stream> Connection<S> {
         if worker.is_stopping() {
             self.conn.set_last();
         }
-        worker.with_preface(|preface| self.conn.write_head(output, &response, preface));
+        worker.with_preface(|preface| {
+            self.conn.write_head(output, &response, preface, &worker.app.config)
+        });
         let Response { status, body, trailers, .. } = response;
         let mut large = Content::Empty;
         let mut sent = 0;
