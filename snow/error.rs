@@ -5,7 +5,7 @@
 //! else, in [`ErrorKind::status`].
 
 use http::StatusCode;
-use std::{borrow::Cow, error, fmt, io};
+use std::{borrow::Cow, convert::Infallible, error, fmt, io};
 
 /// The result of everything in Snow that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -194,6 +194,12 @@ impl From<io::Error> for Error {
 impl From<Box<dyn error::Error + Send + Sync>> for Error {
     fn from(error: Box<dyn error::Error + Send + Sync>) -> Error {
         Error::other(error)
+    }
+}
+
+impl From<Infallible> for Error {
+    fn from(error: Infallible) -> Error {
+        match error {}
     }
 }
 

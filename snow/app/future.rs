@@ -73,7 +73,9 @@ enum WaiterSlot {
     /// Nobody waits yet.
     NotYet,
     Waiting(Option<Waker>),
-    /// Nobody waits any more.
+    /// Whoever waited has the result.
+    Served,
+    /// Nobody waits any more, and nobody has the result.
     Gone,
 }
 
@@ -179,7 +181,7 @@ impl<T> State<T> {
     fn take_waker(&mut self) -> Option<Waker> {
         match &mut self.waiter {
             WaiterSlot::Waiting(waker) => waker.take(),
-            WaiterSlot::NotYet | WaiterSlot::Gone => None,
+            WaiterSlot::NotYet | WaiterSlot::Served | WaiterSlot::Gone => None,
         }
     }
 }
@@ -233,7 +235,10 @@ impl<T> std::future::Future for Waiter<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         let mut state = self.promise.lock();
         match std::mem::replace(&mut state.result, ResultSlot::Taken) {
-            ResultSlot::Set(value) => return Poll::Ready(Ok(value)),
+            ResultSlot::Set(value) => {
+                state.waiter = WaiterSlot::Served;
+                return Poll::Ready(Ok(value));
+            }
             other => state.result = other,
         }
         if state.handles == 0 {
@@ -255,6 +260,9 @@ impl<T> std::future::Future for Waiter<T> {
 impl<T> Drop for Waiter<T> {
     fn drop(&mut self) {
         let mut state = self.promise.lock();
+        if let WaiterSlot::Served = state.waiter {
+            return;
+        }
         state.waiter = WaiterSlot::Gone;
         // Values and callbacks are the program's: they are dropped when the lock is open again.
         let left = std::mem::replace(&mut state.result, ResultSlot::Taken);

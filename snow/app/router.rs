@@ -331,9 +331,8 @@ impl Router {
         let mut caches = Caches::default();
         self.entries.iter().enumerate().position(|(number, earlier)| {
             let takes_method = match (&earlier.method, &entry.method) {
-                (None, _) => true,
-                (Some(own), Some(method)) => own == method,
-                (Some(_), None) => false,
+                (_, Some(method)) => earlier.takes(method),
+                (own, None) => own.is_none(),
             };
             takes_method
                 && match (earlier.pattern.shape(), entry.pattern.shape()) {
@@ -344,7 +343,7 @@ impl Router {
                     (Shape::Prefix, _) => {
                         entry.pattern.literal().starts_with(earlier.pattern.literal())
                     }
-                    _ => earlier.pattern.to_string() == entry.pattern.to_string(),
+                    _ => earlier.pattern.as_str() == entry.pattern.as_str(),
                 }
         })
     }

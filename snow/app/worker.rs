@@ -7,10 +7,10 @@ use super::{
     server::Connection,
 };
 use crate::{
-    Error,
+    Error, ErrorKind,
     http::{Context, DateCache, Preface, Response, reason_text},
     net::{TcpListener, TcpStream},
-    rt::{Handle, StopSignal, Stopping, Time, spawn, spawn_unpin, timeout},
+    rt::{Handle, StopSignal, Stopping, Time, panic_message, spawn, spawn_unpin, timeout},
 };
 use http::{StatusCode, header};
 use std::{
@@ -19,6 +19,7 @@ use std::{
     future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -177,7 +178,7 @@ impl Worker {
             log::debug!("{}: {}", self.route_name(route), error.chain());
         }
         match &self.app.on_error {
-            Some(on_error) => on_error(&error),
+            Some(on_error) => contain(|| on_error(&error)),
             None => response,
         }
     }
@@ -185,7 +186,7 @@ impl Worker {
     /// Makes the answer to a failure that is logged already.
     pub(super) fn answer_error(&self, error: Error) -> Response {
         match &self.app.on_error {
-            Some(on_error) => on_error(&error),
+            Some(on_error) => contain(|| on_error(&error)),
             None => Response { error: None, ..Response::failed(error) },
         }
     }
@@ -193,7 +194,7 @@ impl Worker {
     /// Makes the answer to a request that waits when the server stops.
     pub(super) fn answer_shutdown(&self) -> Response {
         match &self.app.on_shutdown {
-            Some(on_shutdown) => on_shutdown(),
+            Some(on_shutdown) => contain(on_shutdown),
             None => Response::text(reason_text(StatusCode::SERVICE_UNAVAILABLE))
                 .status(StatusCode::SERVICE_UNAVAILABLE)
                 .header(header::RETRY_AFTER, RETRY_AFTER),
@@ -255,6 +256,15 @@ impl Worker {
         })
         .await;
     }
+}
+
+/// Asks the program for an answer that stands for another; a plain 500 when that panics.
+fn contain(answer: impl FnOnce() -> Response) -> Response {
+    catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|panic| {
+        log::error!("what answers for others panicked: {}", panic_message(&*panic));
+        let error = Error::new(ErrorKind::Handler, "what answers for others panicked");
+        Response { error: None, ..Response::failed(error) }
+    })
 }
 
 /// Bytes that a connection holds, counted until this is dropped.

@@ -276,6 +276,9 @@ impl Chunked {
     }
 
     fn in_trailers(&mut self, byte: u8, config: &Config) -> Result<ChunkState> {
+        if self.section.ends_with(b"\r") && byte != b'\n' {
+            return Err(bad("the trailer section has a bare carriage return"));
+        }
         self.section.push(byte);
         if self.section.len() > config.max_trailer_bytes {
             return Err(Error::new(ErrorKind::HeadTooLarge, "the trailer section is too large"));
@@ -437,6 +440,7 @@ mod tests {
             (b"0\r\nX y\r\n\r\n", ErrorKind::BadRequest),
             (b"0\r\nX: y\n\r\n", ErrorKind::BadRequest),
             (b"0\r\n X: y\r\n\r\n", ErrorKind::BadRequest),
+            (b"0\r\n\rX", ErrorKind::BadRequest),
             (b"0\r\nX: \0\r\n\r\n", ErrorKind::BadRequest),
             (long_extension.as_bytes(), ErrorKind::BadRequest),
             (many_trailers.as_bytes(), ErrorKind::HeadTooLarge),

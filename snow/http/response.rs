@@ -103,8 +103,11 @@ impl Response {
     }
 
     /// Sets the status: a `StatusCode` or a number from 200 to 999; any other makes it a 500.
+    ///
+    /// A response that stands for a [failure](Response::failed) keeps the status of that.
     pub fn status(mut self, status: impl TryInto<StatusCode>) -> Response {
         match status.try_into() {
+            _ if self.error.is_some() => {}
             Ok(status) if !status.is_informational() => self.status = status,
             _ => self.fail("a response cannot have this status"),
         }

@@ -6,7 +6,7 @@
 use crate::config::{BLOCKING_QUEUE, BLOCKING_THREADS};
 use async_task::{Runnable, Task};
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     future::Future,
     mem,
     pin::Pin,
@@ -25,7 +25,8 @@ const IDLE: Duration = Duration::from_secs(10);
 static POOL: Pool = Pool {
     state: Mutex::new(State {
         queue: VecDeque::new(),
-        waiting: VecDeque::new(),
+        waiting: BTreeMap::new(),
+        tickets: 0,
         threads: 0,
         free: 0,
     }),
@@ -42,8 +43,9 @@ struct Pool {
 
 struct State {
     queue: VecDeque<Runnable>,
-    /// Those who found the queue full.
-    waiting: VecDeque<Waker>,
+    /// Those who found the queue full, by the number of their ticket, and the last such number.
+    waiting: BTreeMap<u64, Waker>,
+    tickets: u64,
     threads: usize,
     /// Threads that wait for work.
     free: usize,
@@ -84,8 +86,8 @@ pub struct Unblock<F, T>(Stage<F, T>);
 
 enum Stage<F, T> {
     New(F),
-    /// The queue was full; a waker of this is in `State::waiting`.
-    Waiting(F),
+    /// The queue was full; under this ticket a waker is in `State::waiting`, unless it was woken.
+    Waiting(F, u64),
     Queued(Task<T>),
     Taken,
 }
@@ -101,23 +103,29 @@ where
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        match mem::replace(&mut self.0, Stage::Taken) {
-            Stage::New(work) | Stage::Waiting(work) => {
-                let mut state = POOL.state();
-                if state.queue.len() >= BLOCKING_QUEUE {
-                    state.waiting.push_back(cx.waker().clone());
-                    self.0 = Stage::Waiting(work);
-                    return Poll::Pending;
-                }
-                POOL.unfinished.fetch_add(1, Ordering::SeqCst);
-                let (runnable, task) = async_task::Builder::new()
-                    .propagate_panic(true)
-                    .spawn(move |()| async move { work() }, |runnable| POOL.add(runnable));
-                state.queue.push_back(runnable);
-                POOL.staff(&mut state);
-                self.0 = Stage::Queued(task);
+        let (work, ticket) = match mem::replace(&mut self.0, Stage::Taken) {
+            Stage::New(work) => (Some(work), None),
+            Stage::Waiting(work, ticket) => (Some(work), Some(ticket)),
+            stage => {
+                self.0 = stage;
+                (None, None)
             }
-            stage => self.0 = stage,
+        };
+        if let Some(work) = work {
+            let mut state = POOL.state();
+            if state.queue.len() >= BLOCKING_QUEUE {
+                let ticket = state.wait(ticket, cx.waker());
+                self.0 = Stage::Waiting(work, ticket);
+                return Poll::Pending;
+            }
+            state.waiting.remove(&ticket.unwrap_or_default());
+            POOL.unfinished.fetch_add(1, Ordering::SeqCst);
+            let (runnable, task) = async_task::Builder::new()
+                .propagate_panic(true)
+                .spawn(move |()| async move { work() }, |runnable| POOL.add(runnable));
+            state.queue.push_back(runnable);
+            POOL.staff(&mut state);
+            self.0 = Stage::Queued(task);
         }
         match &mut self.0 {
             Stage::Queued(task) => Pin::new(task).poll(cx),
@@ -128,16 +136,29 @@ where
 
 impl<F, T> Drop for Unblock<F, T> {
     fn drop(&mut self) {
-        // The place that this one may have been woken for goes to the next.
-        if let Stage::Waiting(_) = self.0 {
-            POOL.state().wake_one();
+        if let Stage::Waiting(_, ticket) = self.0 {
+            let mut state = POOL.state();
+            // The place that this one was woken for goes to the next.
+            if state.waiting.remove(&ticket).is_none() {
+                state.wake_one();
+            }
         }
     }
 }
 
 impl State {
+    /// Waits for a place, where one waited before if one did.
+    fn wait(&mut self, ticket: Option<u64>, waker: &Waker) -> u64 {
+        let ticket = ticket.unwrap_or_else(|| {
+            self.tickets += 1;
+            self.tickets
+        });
+        self.waiting.insert(ticket, waker.clone());
+        ticket
+    }
+
     fn wake_one(&mut self) {
-        if let Some(waker) = self.waiting.pop_front() {
+        if let Some((_, waker)) = self.waiting.pop_first() {
             waker.wake();
         }
     }
