@@ -1,0 +1,440 @@
+//! What time completes, on a clock of the test's own; and what it ends, on real sockets.
+
+mod util;
+
+use futures_core::Stream;
+use snow::{
+    Config, Error, Request, Response, Result, Snow, TestClient, TimeoutFuture, get, mount, post,
+};
+use std::{
+    future::pending,
+    io::{Read, Write},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    thread,
+    time::{Duration, Instant},
+};
+use util::{Client, PATIENCE, serve, wait_until};
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Sets a flag when it is dropped.
+struct Flag(Arc<AtomicBool>);
+
+impl Drop for Flag {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Asks, and expects an answer after so much of the application's time and next to none of ours.
+#[track_caller]
+fn expect_after(client: &mut TestClient, target: &str, after: Duration, status: u16, text: &str) {
+    let (began, real) = (client.elapsed(), Instant::now());
+    let answer = client.get(target).send();
+    assert_eq!((answer.status(), answer.text()), (status, text), "{target}");
+    assert_eq!(client.elapsed() - began, after, "{target}");
+    assert!(real.elapsed() < secs(2), "virtual time took {:?}", real.elapsed());
+}
+
+#[test]
+fn a_timeout_future_answers_504_or_what_it_is_told() {
+    let later = |duration| move |_: Request| TimeoutFuture::new(duration);
+    let tea = |_: Request| TimeoutFuture::new(millis(50)).then(|| Response::text("tea is ready"));
+    let routes = [
+        get("^/async/$", later(secs(5))),
+        get("^/day$", later(secs(24 * 3600))),
+        get("^/now$", later(Duration::ZERO)),
+        get("^/tea/$", tea),
+        get("^/fails$", |_| TimeoutFuture::new(secs(1)).then(|| None::<String>)),
+    ];
+    let mut client = Snow::new(routes).test_client().unwrap();
+    for (target, after) in [("/async/", secs(5)), ("/day", secs(24 * 3600)), ("/now", millis(0))] {
+        let began = client.elapsed();
+        let answer = client.get(target).send();
+        assert_eq!((answer.status(), client.elapsed() - began), (504, after), "{target}");
+        assert!(answer.text().ends_with('\n'));
+    }
+    expect_after(&mut client, "/tea/", millis(50), 200, "tea is ready");
+    assert_eq!(client.get("/fails").send().status(), 404);
+}
+
+#[test]
+fn others_are_answered_while_one_waits() {
+    let routes = [get("^/async/$", |_| TimeoutFuture::new(secs(5))), get("^/$", |_| "hello")];
+    let mut client = Snow::new(routes).test_client().unwrap();
+    let pending = client.get("/async/").start();
+    expect_after(&mut client, "/", Duration::ZERO, 200, "hello");
+    client.advance(secs(3));
+    expect_after(&mut client, "/", Duration::ZERO, 200, "hello");
+    assert_eq!(client.finish(pending).status(), 504);
+    assert_eq!(client.elapsed(), secs(5));
+}
+
+#[test]
+fn many_wait_each_for_its_own_time() {
+    let sleep = |req: Request| -> Result<TimeoutFuture> {
+        let ms = req.parse_param("ms")?;
+        Ok(TimeoutFuture::new(millis(ms)).then(move || ms.to_string()))
+    };
+    let mut client = Snow::new([get(r"^/(?<ms>\d+)$", sleep)]).test_client().unwrap();
+    let times: Vec<u64> = (0..1000).map(|n| n * 7919 % 100_000).collect();
+    let waiting: Vec<_> =
+        times.iter().map(|ms| (*ms, client.get(&format!("/{ms}")).start())).collect();
+    let mut in_order = waiting;
+    in_order.sort_by_key(|(ms, _)| *ms);
+    for (ms, pending) in in_order {
+        assert_eq!(client.finish(pending).text(), ms.to_string());
+        assert_eq!(client.elapsed(), millis(ms));
+    }
+}
+
+#[test]
+fn sleeps_and_timeouts_in_handlers_take_the_applications_time() {
+    let routes = [
+        get("^/sleep$", async |_| {
+            snow::sleep(secs(3600)).await;
+            "slept"
+        }),
+        get("^/twice$", async |_| {
+            for _ in 0..2 {
+                snow::sleep(secs(10)).await;
+            }
+            "twice"
+        }),
+        get("^/in/time$", async |_| {
+            let slept = snow::timeout(secs(2), snow::sleep(secs(1))).await;
+            if slept.is_ok() { "in time" } else { "late" }
+        }),
+        get("^/late$", async |_| {
+            let slept = snow::timeout(secs(1), snow::sleep(secs(2))).await;
+            if slept.is_ok() { "in time" } else { "late" }
+        }),
+        get("^/question$", async |_| {
+            snow::timeout(secs(1), pending::<()>()).await?;
+            Ok::<_, Error>("never")
+        }),
+        get("^/unblock$", async |_| {
+            // Real work takes no time of the application's.
+            snow::timeout(secs(1), snow::unblock(|| thread::sleep(millis(20)))).await?;
+            Ok::<_, Error>("worked")
+        }),
+    ];
+    let mut client = Snow::new(routes).test_client().unwrap();
+    expect_after(&mut client, "/sleep", secs(3600), 200, "slept");
+    expect_after(&mut client, "/twice", secs(20), 200, "twice");
+    expect_after(&mut client, "/in/time", secs(1), 200, "in time");
+    expect_after(&mut client, "/late", secs(1), 200, "late");
+    expect_after(&mut client, "/unblock", Duration::ZERO, 200, "worked");
+    let began = client.elapsed();
+    assert_eq!(client.get("/question").send().status(), 504);
+    assert_eq!(client.elapsed() - began, secs(1));
+}
+
+#[test]
+fn a_handler_that_takes_too_long_is_dropped_and_answered_with_504() {
+    let dropped = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&dropped);
+    let hang = move |_: Request| {
+        let flag = Flag(Arc::clone(&flag));
+        async move {
+            let _flag = flag;
+            pending::<String>().await
+        }
+    };
+    let long = |_: Request| TimeoutFuture::new(secs(30)).then(|| "long");
+    let routes = [
+        get("^/hang$", hang).timeout(secs(2)),
+        get("^/default$", async |_| pending::<String>().await),
+        get("^/long$", long).timeout(secs(60)),
+        get("^/short$", long).timeout(secs(29)),
+        mount("/m", [get("^/long$", long), get("^/hang$", async |_| pending::<()>().await)])
+            .timeout(secs(31)),
+    ];
+    let app = Snow::new(routes).configure(|config| config.handler_timeout = Some(secs(7)));
+    let mut client = app.test_client().unwrap();
+    for (target, status, after) in [
+        ("/hang", 504, 2),
+        ("/default", 504, 7),
+        ("/long", 200, 30),
+        ("/short", 504, 29),
+        ("/m/long", 200, 30),
+        ("/m/hang", 504, 31),
+    ] {
+        let began = client.elapsed();
+        assert_eq!(client.get(target).send().status(), status, "{target}");
+        assert_eq!(client.elapsed() - began, secs(after), "{target}");
+        assert!(dropped.load(Ordering::SeqCst), "the handler's future lives on");
+    }
+}
+
+#[test]
+fn not_found_has_the_handlers_time_too() {
+    let app = Snow::new([]).not_found(async |_| pending::<()>().await);
+    let mut client =
+        app.configure(|config| config.handler_timeout = Some(secs(3))).test_client().unwrap();
+    assert_eq!(client.get("/").send().status(), 504);
+    assert_eq!(client.elapsed(), secs(3));
+}
+
+#[test]
+fn without_a_timeout_a_poll_may_wait_for_hours() {
+    let routes = [get("^/$", |_| TimeoutFuture::new(secs(12 * 3600)).then(|| "at last"))];
+    let mut client = Snow::new(routes).test_client().unwrap();
+    expect_after(&mut client, "/", secs(12 * 3600), 200, "at last");
+}
+
+#[test]
+fn nothing_of_an_answered_request_stays_on_the_loop() {
+    let routes = [
+        get("^/$", |_| TimeoutFuture::new(secs(5))),
+        get("^/hang$", async |_| snow::timeout(secs(9), pending::<()>()).await.is_ok().to_string())
+            .timeout(secs(1)),
+    ];
+    let mut client = Snow::new(routes).test_client().unwrap();
+    let before = client.counts();
+    for _ in 0..10 {
+        assert_eq!(client.get("/").send().status(), 504);
+        assert_eq!(client.get("/hang").send().status(), 504);
+        // A client that does not wait.
+        drop(client.get("/").start());
+    }
+    client.advance(Duration::ZERO);
+    assert_eq!(client.counts(), before);
+}
+
+/// Serves `GET /`, `GET /big` and `POST /echo` with one worker and these timeouts.
+fn served(change: impl FnOnce(&mut Config)) -> snow::Running {
+    let big = vec![b'x'; 64 << 20];
+    let app = Snow::new([
+        get("^/$", |_| "hello"),
+        get("^/big$", move |_| big.clone()),
+        get("^/endless$", |_| Response::stream(Endless)),
+        get("^/slow$", |_| TimeoutFuture::new(millis(300)).then(|| "slow")),
+        post("^/echo$", |req: Request| req.into_body()),
+    ]);
+    serve(app.workers(1).configure(change))
+}
+
+/// Content without end.
+struct Endless;
+
+impl Stream for Endless {
+    type Item = Result<&'static [u8]>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(Some(Ok(&[b'x'; 16 * 1024])))
+    }
+}
+
+/// A timeout that a test waits for, and how much longer it may take on a busy machine.
+const SHORT: Duration = millis(100);
+const SLACK: Duration = secs(3);
+
+/// Expects that what happened since `began` took the short timeout, or a little longer.
+#[track_caller]
+fn expect_short(began: Instant) {
+    let took = began.elapsed();
+    // What is measured begins a little before the server's clock does, and never after.
+    assert!((SHORT..SHORT + SLACK).contains(&took), "it took {took:?}");
+}
+
+#[test]
+fn a_connection_that_asks_nothing_is_closed_without_an_answer() {
+    let server = served(|config| config.first_byte_timeout = SHORT);
+    let began = Instant::now();
+    Client::connect(server.local_addr()).expect_end();
+    expect_short(began);
+}
+
+#[test]
+fn a_head_that_does_not_end_is_answered_with_408() {
+    let server = served(|config| config.head_timeout = SHORT);
+    for start in ["G", "GET / HTTP/1.1\r\nHost: a\r\n"] {
+        let mut client = Client::connect(server.local_addr());
+        // The second request of a connection as well as the first.
+        for is_first in [true, false] {
+            if !is_first {
+                client = Client::connect(server.local_addr());
+                client.get("/").expect(200, "hello");
+            }
+            let began = Instant::now();
+            client.send(start);
+            let answer = client.read();
+            answer.expect_failure(408);
+            answer.expect_close(true);
+            client.expect_end();
+            expect_short(began);
+        }
+    }
+}
+
+#[test]
+fn a_head_that_drips_gains_no_time() {
+    let server = served(|config| config.head_timeout = millis(300));
+    let mut client = Client::connect(server.local_addr());
+    let began = Instant::now();
+    let mut drip = client.stream().try_clone().unwrap();
+    let dripping = thread::spawn(move || {
+        let deadline = Instant::now() + PATIENCE;
+        // Until the server has had enough.
+        while Instant::now() < deadline && drip.write_all(b"G").is_ok() {
+            thread::sleep(millis(10));
+        }
+    });
+    client.read().expect_failure(408);
+    assert!(began.elapsed() < millis(300) + SLACK, "it took {:?}", began.elapsed());
+    drop(client);
+    dripping.join().unwrap();
+}
+
+#[test]
+fn a_body_that_stalls_is_answered_with_408() {
+    let server = served(|config| config.body_timeout = SHORT);
+    for framing in ["Content-Length: 10\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhe"]
+    {
+        let mut client = Client::connect(server.local_addr());
+        let began = Instant::now();
+        client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{framing}"));
+        let answer = client.read();
+        answer.expect_failure(408);
+        answer.expect_close(true);
+        client.expect_end();
+        expect_short(began);
+    }
+}
+
+#[test]
+fn a_body_may_take_longer_than_its_timeout_while_it_moves() {
+    let server = served(|config| {
+        config.body_timeout = millis(500);
+        config.min_body_rate = 1;
+    });
+    let mut client = Client::connect(server.local_addr());
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n");
+    let began = Instant::now();
+    for _ in 0..40 {
+        client.send("x");
+        thread::sleep(millis(20));
+    }
+    assert!(began.elapsed() > millis(500));
+    client.read().expect(200, &"x".repeat(40));
+}
+
+#[test]
+fn a_body_that_drips_is_answered_with_408() {
+    let server = served(|config| {
+        config.body_timeout = millis(200);
+        config.min_body_rate = 1000;
+    });
+    let mut client = Client::connect(server.local_addr());
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    let began = Instant::now();
+    let mut drip = client.stream().try_clone().unwrap();
+    let dripping = thread::spawn(move || {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && drip.write_all(b"x").is_ok() {
+            thread::sleep(millis(20));
+        }
+    });
+    let answer = client.read();
+    answer.expect_failure(408);
+    answer.expect_close(true);
+    assert!(began.elapsed() >= millis(200), "it took {:?}", began.elapsed());
+    assert!(began.elapsed() < millis(200) + SLACK, "it took {:?}", began.elapsed());
+    drop(client);
+    dripping.join().unwrap();
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    let server = served(|config| config.keep_alive_timeout = SHORT);
+    let mut client = Client::connect(server.local_addr());
+    let began = Instant::now();
+    client.get("/").expect(200, "hello");
+    client.expect_end();
+    expect_short(began);
+}
+
+#[test]
+fn an_idle_connection_that_is_used_again_has_all_its_time_again() {
+    let server = served(|config| config.keep_alive_timeout = secs(1));
+    let mut client = Client::connect(server.local_addr());
+    let began = Instant::now();
+    while began.elapsed() < millis(1500) {
+        client.get("/").expect(200, "hello");
+        thread::sleep(millis(300));
+    }
+    client.get("/").expect(200, "hello");
+}
+
+#[test]
+fn a_handler_at_work_is_no_idle_connection() {
+    let server = served(|config| {
+        for timeout in [
+            &mut config.keep_alive_timeout,
+            &mut config.first_byte_timeout,
+            &mut config.head_timeout,
+            &mut config.body_timeout,
+            &mut config.write_timeout,
+        ] {
+            // Less than the handler takes.
+            *timeout = millis(200);
+        }
+    });
+    let mut client = Client::connect(server.local_addr());
+    client.get("/slow").expect(200, "slow");
+    client.get("/slow").expect(200, "slow");
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+    client.read().expect(200, "hi");
+    client.get("/slow").expect(200, "slow");
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_reset() {
+    let server = served(|config| config.write_timeout = SHORT);
+    for target in ["/big", "/endless"] {
+        let mut client = Client::connect(server.local_addr());
+        let began = Instant::now();
+        client.ask("GET", target);
+        // A reset shows in the socket, without any reading.
+        wait_until("the connection is reset", || client.stream().take_error().unwrap().is_some());
+        expect_short(began);
+        Client::connect(server.local_addr()).get("/").expect(200, "hello");
+    }
+}
+
+#[test]
+fn a_peer_that_reads_slowly_but_steadily_gets_all() {
+    let server = served(|config| {
+        config.write_timeout = millis(500);
+        config.min_write_rate = 1;
+    });
+    let mut client = Client::connect(server.local_addr());
+    client.ask("GET", "/big");
+    let (mut received, mut bytes) = (0, vec![0; 4 << 20]);
+    let began = Instant::now();
+    // More at a time than all buffers between the two hold, so that the server can go on.
+    while received < 64 << 20 {
+        thread::sleep(millis(100));
+        client.stream().set_read_timeout(Some(PATIENCE)).unwrap();
+        let most = bytes.len().min((64 << 20) - received);
+        client.stream().read_exact(&mut bytes[..most]).expect("the server goes on");
+        received += most;
+    }
+    assert!(began.elapsed() > millis(500));
+    // The head came before that much content.
+    client.half_close();
+    let (rest, is_reset) = client.read_all();
+    assert!(!is_reset && !rest.is_empty() && rest.len() < 1000, "{} bytes more", rest.len());
+}
