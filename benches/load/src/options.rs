@@ -1,0 +1,111 @@
+//! The command line.
+
+use crate::{request::Request, step::Step};
+use std::time::Duration;
+
+pub const USAGE: &str = "usage: load MODE --port PORT [options]
+modes:
+  rate      keep-alive connections, each sends again as soon as it is answered
+  fresh     a new connection for each request, closed by the server
+  idle      opens --held connections, one request each; then `rate` while they are held
+  parked    one request on each of --held connections, all answered a second later
+  release   one request on each of --held connections, all answered after POST /release
+options:
+  --path PATH        what is asked for (/plaintext)
+  --post BYTES       as a POST with a body of so many bytes
+  --conns N          connections that work at once (64)
+  --depth N          requests sent together on each connection (1)
+  --held N           connections held by idle, parked and release (10000)
+  --requests N       stop after so many requests
+  --seconds S        stop after so long (1, when --requests is not given)
+  --warm S           the same for so long before, not counted (0.2)
+  --slices N         rate and fresh: the same so many times over, each reported (1)
+  --step             print a word at each phase and wait for a line on standard input";
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Mode {
+    Rate,
+    Fresh,
+    Idle,
+    Parked,
+    Release,
+}
+
+/// When a run ends.
+#[derive(Clone, Copy)]
+pub enum Budget {
+    Requests(u64),
+    Time(Duration),
+}
+
+pub struct Options {
+    pub mode: Mode,
+    pub port: u16,
+    pub request: Request,
+    pub conns: usize,
+    pub depth: usize,
+    pub held: usize,
+    pub budget: Budget,
+    pub warm: Duration,
+    pub slices: usize,
+    pub step: Step,
+}
+
+impl Options {
+    pub fn from_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+        let mode = match arguments.next().as_deref() {
+            Some("rate") => Mode::Rate,
+            Some("fresh") => Mode::Fresh,
+            Some("idle") => Mode::Idle,
+            Some("parked") => Mode::Parked,
+            Some("release") => Mode::Release,
+            _ => return Err(USAGE.to_owned()),
+        };
+        let mut path = "/plaintext".to_owned();
+        let mut post = None;
+        let mut port = None;
+        let mut options = Options {
+            mode,
+            port: 0,
+            request: Request::default(),
+            conns: 64,
+            depth: 1,
+            held: 10_000,
+            budget: Budget::Time(Duration::from_secs(1)),
+            warm: Duration::from_millis(200),
+            slices: 1,
+            step: Step::Through,
+        };
+        while let Some(name) = arguments.next() {
+            if name == "--step" {
+                options.step = Step::Pausing;
+                continue;
+            }
+            let value = arguments.next().ok_or(USAGE)?;
+            match name.as_str() {
+                "--port" => port = Some(number(&value)?),
+                "--path" => path = value,
+                "--post" => post = Some(number(&value)?),
+                "--conns" => options.conns = number(&value)?,
+                "--depth" => options.depth = number(&value)?,
+                "--held" => options.held = number(&value)?,
+                "--requests" => options.budget = Budget::Requests(number(&value)?),
+                "--seconds" => options.budget = Budget::Time(seconds(&value)?),
+                "--slices" => options.slices = number(&value)?,
+                "--warm" => options.warm = seconds(&value)?,
+                _ => return Err(format!("unknown option {name}\n{USAGE}")),
+            }
+        }
+        options.port = port.ok_or(USAGE)?;
+        options.request = Request::new(&path, post, mode == Mode::Fresh);
+        Ok(options)
+    }
+}
+
+fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("not a number that fits: {value}"))
+}
+
+fn seconds(value: &str) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(number(value)?).map_err(|error| error.to_string())
+}

@@ -1,0 +1,66 @@
+//! Runs Snow and its peers interleaved, scenario by scenario, and says what a request costs each.
+//!
+//! Started by `benches/compare` with the folder `benches` as its first argument. Builds the chosen
+//! servers, checks their answers, measures them in turns (A B C A B C), and writes tables and
+//! charts.
+
+mod accounting;
+mod chart;
+mod check;
+mod compile;
+mod http;
+mod load;
+mod machine;
+mod measure;
+mod nginx;
+mod options;
+mod peers;
+mod report;
+mod run;
+mod scenarios;
+mod server;
+mod statistics;
+mod syscalls;
+
+use options::Options;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::{error::Error, process::ExitCode};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let options = match Options::from_arguments(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(2);
+        }
+    };
+    raise_descriptor_limit();
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let ready = compile::all(options)?;
+    let checked = check::all(options, ready)?;
+    let tables = measure::all(options, &checked);
+    report::print(&tables, &checked);
+    if let Some(folder) = &options.out {
+        report::write(options, &tables, &checked, folder)?;
+        println!("written to {}", options.shown(folder));
+    }
+    Ok(())
+}
+
+/// The servers inherit the limit: ten thousand connections need more than many shells grant.
+fn raise_descriptor_limit() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // Refused, the scenarios that hold ten thousand connections fail and say so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
