@@ -1,6 +1,6 @@
 //! The server that the benchmarks measure, as a user would write it; no log, as they would set it.
 //!
-//! cargo run --release --features json --example bench 8080 1
+//! cargo run --release --example bench 8080 1
 //!
 //! curl -i localhost:8080/plaintext
 //! curl -i localhost:8080/json
