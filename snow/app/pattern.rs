@@ -92,7 +92,7 @@ impl Pattern {
     pub(crate) fn matches_into(
         &self,
         number: usize,
-        path: &str,
+        path: &[u8],
         caches: &mut Caches,
         groups: &mut Vec<Option<Span>>,
     ) -> bool {

@@ -225,10 +225,35 @@ impl Found {
 /// The whole table.
 pub(crate) struct Router {
     entries: Vec<Entry>,
-    /// Routes whose pattern is one literal path.
-    literal: Index,
-    /// Routes by the literal they begin with, by its length.
-    prefixed: Vec<(usize, Index)>,
+    bundles: Vec<Bundle>,
+}
+
+/// Routes whose patterns have literals that are looked up together.
+struct Bundle {
+    key: Key,
+    /// The first of them.
+    lowest: usize,
+    index: Index,
+}
+
+/// What of a path is looked up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    /// All of it: for patterns that are one literal path.
+    Whole,
+    /// So many bytes: for patterns that begin with so long a literal.
+    Start(usize),
+}
+
+impl Bundle {
+    /// Returns the routes that `path` may match, ascending.
+    fn candidates(&self, path: &[u8]) -> impl Iterator<Item = usize> + use<'_> {
+        let key = match self.key {
+            Key::Whole => Some(path),
+            Key::Start(len) => path.get(..len),
+        };
+        key.and_then(|key| self.index.get(key)).into_iter().flatten().copied()
+    }
 }
 
 /// Ascending indices of routes, by a literal.
@@ -268,8 +293,7 @@ impl Router {
     ///
     /// `Config` for the first pattern or method that is none, with the place it was written at.
     pub(crate) fn new(routes: Vec<Route>) -> Result<Router> {
-        let mut router =
-            Router { entries: Vec::new(), literal: Index::default(), prefixed: Vec::new() };
+        let mut router = Router { entries: Vec::new(), bundles: Vec::new() };
         router.add_all("", routes)?;
         Ok(router)
     }
@@ -306,24 +330,22 @@ impl Router {
             );
         }
         let literal: Box<[u8]> = entry.pattern.literal().into();
-        let index = match entry.pattern.shape() {
-            Shape::Exact => &mut self.literal,
-            Shape::Prefix | Shape::Regex(_) => self.index_for(literal.len()),
+        let key = match entry.pattern.shape() {
+            Shape::Exact => Key::Whole,
+            Shape::Prefix | Shape::Regex(_) => Key::Start(literal.len()),
         };
-        index.entry(literal).or_default().push(number);
+        self.bundle(key, number).index.entry(literal).or_default().push(number);
         self.entries.push(entry);
         Ok(())
     }
 
-    fn index_for(&mut self, len: usize) -> &mut Index {
-        let at = match self.prefixed.binary_search_by_key(&len, |(len, _)| *len) {
-            Ok(at) => at,
-            Err(at) => {
-                self.prefixed.insert(at, (len, Index::default()));
-                at
-            }
-        };
-        &mut self.prefixed[at].1
+    /// Returns the bundle for `key`, which is made for the route `number` if there is none.
+    fn bundle(&mut self, key: Key, number: usize) -> &mut Bundle {
+        let at = self.bundles.iter().position(|bundle| bundle.key == key).unwrap_or_else(|| {
+            self.bundles.push(Bundle { key, lowest: number, index: Index::default() });
+            self.bundles.len() - 1
+        });
+        &mut self.bundles[at]
     }
 
     /// Returns an earlier route that takes all that `entry` would, where that can be told.
@@ -356,18 +378,21 @@ impl Router {
     pub(crate) fn find(
         &self,
         method: &Method,
-        path: &str,
+        path: &[u8],
         caches: &mut Caches,
         groups: &mut Vec<Option<Span>>,
     ) -> Found {
         let mut best = usize::MAX;
-        for candidates in self.candidates(path.as_bytes()) {
-            // Ascending, so the first match of each list is its best.
-            let first =
-                candidates.iter().copied().take_while(|&number| number < best).find(|&number| {
-                    let entry = &self.entries[number];
-                    entry.takes(method) && entry.pattern.matches_into(number, path, caches, groups)
-                });
+        for bundle in &self.bundles {
+            if bundle.lowest >= best {
+                continue;
+            }
+            let mut candidates = bundle.candidates(path).take_while(|&number| number < best);
+            // Ascending, so the first match is the best of these.
+            let first = candidates.find(|&number| {
+                let entry = &self.entries[number];
+                entry.takes(method) && entry.pattern.matches_into(number, path, caches, groups)
+            });
             best = first.unwrap_or(best);
         }
         match best {
@@ -376,22 +401,13 @@ impl Router {
         }
     }
 
-    /// Returns lists of routes, each ascending, that together hold all that can match.
-    fn candidates<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = &'a Vec<usize>> {
-        let literal = self.literal.get(path).into_iter();
-        let prefixed = self.prefixed.iter().filter_map(|(len, index)| index.get(path.get(..*len)?));
-        literal.chain(prefixed)
-    }
-
     /// Says why there is no route.
-    fn explain(&self, method: &Method, path: &str, caches: &mut Caches) -> Found {
+    fn explain(&self, method: &Method, path: &[u8], caches: &mut Caches) -> Found {
         let mut allowed = Vec::new();
-        for &number in self.candidates(path.as_bytes()).flatten() {
+        for number in self.bundles.iter().flat_map(|bundle| bundle.candidates(path)) {
             let entry = &self.entries[number];
             if let Some(method) = &entry.method {
-                if !allowed.contains(method)
-                    && entry.pattern.matches(number, path.as_bytes(), caches)
-                {
+                if !allowed.contains(method) && entry.pattern.matches(number, path, caches) {
                     allowed.push(method.clone());
                 }
             }

@@ -18,7 +18,7 @@ use std::{ops::Range, str};
 const MOST_FIELDS: usize = 128;
 
 /// Fields that most heads stay below; more take a second look.
-const USUAL_FIELDS: usize = 24;
+const USUAL_FIELDS: usize = 16;
 
 /// Bytes of the longest method; the longest registered one has 17.
 const MAX_METHOD_BYTES: usize = 32;
@@ -80,8 +80,8 @@ pub(crate) struct Head {
     pub(crate) expects_continue: bool,
     /// `OPTIONS *` or `CONNECT`: about no path.
     pub(crate) is_pathless: bool,
-    /// The path, decoded.
-    pub(crate) path: String,
+    /// The path, decoded; UTF-8.
+    pub(crate) path: Vec<u8>,
     /// All bytes of the head, from the method to the empty line.
     pub(crate) text: Vec<u8>,
     pub(crate) target: Span,
@@ -124,63 +124,37 @@ pub(crate) fn parse_head(
     };
     let input = &input[lead..];
     let max = config.max_head_bytes.min(usize::from(u16::MAX));
-    let end = find_end(input, scan);
-    match end {
-        Ok(Some(end)) if end <= max => {
-            parse_whole(&input[..end], config, head)?;
+    let visible = &input[..input.len().min(max)];
+    // Most heads come whole, which parsing finds out; only what does not is searched for its end.
+    let is_first_look = *scan == Scan::default();
+    if is_first_look || has_end(visible, scan) || wants_look(visible, scan) {
+        scan.examined = visible.len() as u32;
+        if let Some(len) = parse_whole(visible, config, head)? {
             *scan = Scan::default();
-            Ok(Some(lead + end))
-        }
-        Ok(None) if input.len() <= max => {
-            let examined = scan.examined as usize;
-            let has_doubled = input.len() >= 2 * examined;
-            // Lines are few, as fields are.
-            if has_doubled || memchr::memchr(b'\n', &input[examined..]).is_some() {
-                scan.examined = input.len() as u32;
-                examine(input, config)?;
-            }
-            Ok(None)
-        }
-        Ok(_) => {
-            examine(&input[..max], config)?;
-            Err(Error::new(ErrorKind::HeadTooLarge, "the head of the request is too large"))
-        }
-        Err(BareLineFeed { at }) => {
-            examine(&input[..at.min(max)], config)?;
-            Err(bad(format!("byte {at} is a line feed without a carriage return")))
+            return Ok(Some(lead + len));
         }
     }
-}
-
-struct BareLineFeed {
-    at: usize,
-}
-
-/// Finds where the empty line after the fields ends, from where the last search ended.
-fn find_end(input: &[u8], scan: &mut Scan) -> Result<Option<usize>, BareLineFeed> {
-    let mut from = scan.searched as usize;
-    while let Some(found) = memchr::memchr(b'\n', &input[from.min(input.len())..]) {
-        let at = from + found;
-        if at == 0 || input[at - 1] != b'\r' {
-            return Err(BareLineFeed { at });
-        }
-        if at >= 3 && input[at - 2] == b'\n' {
-            return Ok(Some(at + 1));
-        }
-        from = at + 1;
+    if input.len() > max {
+        return Err(Error::new(ErrorKind::HeadTooLarge, "the head of the request is too large"));
     }
-    scan.searched = input.len() as u32;
     Ok(None)
 }
 
-/// Refuses what cannot become a good head, whatever comes behind it.
-fn examine(input: &[u8], config: &Config) -> Result<()> {
-    if let Some(line) = parse_line(input, config)? {
-        let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
-        let most = config.max_headers.min(MOST_FIELDS);
-        httparse::parse_headers(&input[line.len..], &mut fields[..most]).map_err(field_error)?;
-    }
-    Ok(())
+/// Returns whether the empty line after the fields has come, searching from where the last search
+/// ended.
+fn has_end(input: &[u8], scan: &mut Scan) -> bool {
+    const END: &[u8] = b"\r\n\r\n";
+    let from = (scan.searched as usize).saturating_sub(END.len() - 1);
+    let found = memchr::memmem::find(&input[from..], END).is_some();
+    scan.searched = input.len() as u32;
+    found
+}
+
+/// Returns whether enough has come since the last look for another: a line's end, or twice as much.
+fn wants_look(input: &[u8], scan: &Scan) -> bool {
+    let examined = scan.examined as usize;
+    // Lines are few, as fields are.
+    input.len() >= 2 * examined || memchr::memchr(b'\n', &input[examined..]).is_some()
 }
 
 /// The request line (RFC 9112, section 3).
@@ -261,35 +235,59 @@ fn field_error(error: httparse::Error) -> Error {
     }
 }
 
-/// Parses a head that is all there.
-fn parse_whole(input: &[u8], config: &Config, head: &mut Head) -> Result<()> {
-    let line = parse_line(input, config)?.ok_or_else(|| bad("the request line has no end"))?;
+/// Parses a head into `head` and returns its length; `None` when it is not all there.
+fn parse_whole(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
+    let Some(line) = parse_line(input, config)? else { return Ok(None) };
+    let mut usual = [httparse::EMPTY_HEADER; USUAL_FIELDS];
+    let most = config.max_headers.min(MOST_FIELDS);
+    let few = most.min(USUAL_FIELDS);
+    match httparse::parse_headers(&input[line.len..], &mut usual[..few]) {
+        Ok(httparse::Status::Complete((len, fields))) => {
+            take_head(&input[..line.len + len], &line, fields, head).map(Some)
+        }
+        Err(httparse::Error::TooManyHeaders) if most > few => {
+            let mut many = [httparse::EMPTY_HEADER; MOST_FIELDS];
+            match httparse::parse_headers(&input[line.len..], &mut many[..most]) {
+                Ok(httparse::Status::Complete((len, fields))) => {
+                    take_head(&input[..line.len + len], &line, fields, head).map(Some)
+                }
+                outcome => no_head(input, outcome),
+            }
+        }
+        outcome => no_head(input, outcome),
+    }
+}
+
+/// Says whether a head is not all there or at fault.
+fn no_head<T>(input: &[u8], outcome: httparse::Result<T>) -> Result<Option<usize>> {
+    // A bare line feed, which `httparse` takes for a line's end, is the fault that comes first.
+    let bare = memchr::memchr_iter(b'\n', input).find(|&at| at == 0 || input[at - 1] != b'\r');
+    match (bare, outcome) {
+        (Some(at), _) => Err(bare_line_feed(at)),
+        (None, Err(error)) => Err(field_error(error)),
+        (None, Ok(_)) => Ok(None),
+    }
+}
+
+fn bare_line_feed(at: usize) -> Error {
+    bad(format!("byte {at} is a line feed without a carriage return"))
+}
+
+/// Keeps a head that is all there.
+fn take_head(
+    input: &[u8],
+    line: &Line<'_>,
+    fields: &[httparse::Header<'_>],
+    head: &mut Head,
+) -> Result<usize> {
     head.method = Method::from_bytes(line.method).map_err(|_| bad("the method is not a token"))?;
     head.version = line.version;
     head.text.clear();
     head.text.extend_from_slice(input);
     head.target = Span::of(line.target, input);
-    parse_fields(input, line.len, config, head)?;
-    resolve_target(line.target, head)
-}
-
-fn parse_fields(input: &[u8], from: usize, config: &Config, head: &mut Head) -> Result<()> {
-    let most = config.max_headers.min(MOST_FIELDS);
-    let mut usual = [httparse::EMPTY_HEADER; USUAL_FIELDS];
-    let few = most.min(USUAL_FIELDS);
-    match httparse::parse_headers(&input[from..], &mut usual[..few]) {
-        Ok(httparse::Status::Complete((_, fields))) => take_fields(input, fields, head),
-        Err(httparse::Error::TooManyHeaders) if most > few => {
-            let mut many = [httparse::EMPTY_HEADER; MOST_FIELDS];
-            match httparse::parse_headers(&input[from..], &mut many[..most]) {
-                Ok(httparse::Status::Complete((_, fields))) => take_fields(input, fields, head),
-                Ok(httparse::Status::Partial) => Err(bad("the fields have no end")),
-                Err(error) => Err(field_error(error)),
-            }
-        }
-        Ok(httparse::Status::Partial) => Err(bad("the fields have no end")),
-        Err(error) => Err(field_error(error)),
-    }
+    take_fields(input, fields, head)?;
+    resolve_target(line.target, head)?;
+    Ok(input.len())
 }
 
 /// What the fields say about framing and the connection, gathered before it is judged.
@@ -309,10 +307,21 @@ fn take_fields(input: &[u8], fields: &[httparse::Header<'_>], head: &mut Head) -
     let mut facts = Facts::default();
     for field in fields {
         let (name, value) = (Span::of(field.name.as_bytes(), input), Span::of(field.value, input));
+        check_line_end(input, name.start.into())?;
         head.fields.push(Field { name, value });
         heed(field.name, field.value, value, &mut facts, head)?;
     }
+    check_line_end(input, input.len() - 2)?;
+    check_line_end(input, input.len())?;
     judge(&facts, head)
+}
+
+/// Checks that the line before `at` ends with CR LF: `httparse` takes a bare LF too.
+fn check_line_end(input: &[u8], at: usize) -> Result<()> {
+    match input[at - 2] {
+        b'\r' => Ok(()),
+        _ => Err(bare_line_feed(at - 1)),
+    }
 }
 
 /// Heeds one field, if it is one that the server itself reads.

@@ -133,7 +133,8 @@ impl Request {
 
     /// Returns the path, percent-decoded, without the query.
     pub fn path(&self) -> &str {
-        &self.parts().head.path
+        // UTF-8, as `target::decode_path` has seen to it.
+        std::str::from_utf8(&self.parts().head.path).unwrap_or_default()
     }
 
     /// Returns the request target as it was sent.
@@ -168,7 +169,7 @@ impl Request {
             Some(group) => group,
             None => name.parse().ok()?,
         };
-        parts.head.path.get((*parts.groups.get(group)?)?.range())
+        std::str::from_utf8(&parts.head.path[(*parts.groups.get(group)?)?.range()]).ok()
     }
 
     /// Parses what a group matched.

@@ -146,20 +146,21 @@ pub(crate) fn is_plausible_target(start: &[u8]) -> bool {
 /// # Errors
 ///
 /// `BadRequest` for an escape that is none, for NUL, and for what is not UTF-8.
-pub(crate) fn decode_path(raw: &[u8], path: &mut String) -> Result<()> {
+pub(crate) fn decode_path(raw: &[u8], path: &mut Vec<u8>) -> Result<()> {
     path.clear();
     if memchr::memchr(b'%', raw).is_none() {
-        // Checked by `split_query`: ASCII.
-        path.push_str(str::from_utf8(raw).map_err(|_| bad("the path is not UTF-8"))?);
+        // ASCII, as `split_query` has seen to it.
+        path.extend_from_slice(raw);
     } else {
         let decoded = decode(raw).ok_or_else(|| bad("the path has an invalid percent escape"))?;
         if decoded.contains(&0) {
             return Err(bad("the path contains NUL"));
         }
-        path.push_str(str::from_utf8(&decoded).map_err(|_| bad("the path is not UTF-8"))?);
+        str::from_utf8(&decoded).map_err(|_| bad("the path is not UTF-8"))?;
+        path.extend_from_slice(&decoded);
     }
     if path.is_empty() {
-        path.push('/');
+        path.push(b'/');
     }
     Ok(())
 }
@@ -240,16 +241,15 @@ pub(crate) fn check_authority(authority: &[u8], port: Port) -> Result<()> {
 
 fn check_name(name: &[u8]) -> Result<()> {
     let mut rest = name;
-    loop {
-        match rest {
-            [] => return Ok(()),
+    while let Some(at) = rest.iter().position(|&byte| !is(byte, NAME)) {
+        match &rest[at..] {
             [b'%', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 rest = tail;
             }
-            [byte, tail @ ..] if is(*byte, NAME) => rest = tail,
-            [byte, ..] => return Err(bad(format!("byte 0x{byte:02x} cannot stand in a host"))),
+            _ => return Err(bad(format!("byte 0x{:02x} cannot stand in a host", rest[at]))),
         }
     }
+    Ok(())
 }
 
 fn check_port(digits: &[u8]) -> Result<()> {
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn paths_are_decoded_once_and_strictly() {
-        let mut path = String::new();
+        let mut path = Vec::new();
         for (raw, decoded) in [
             ("/a%20b", Some("/a b")),
             ("/%C3%A9", Some("/é")),
@@ -364,7 +364,7 @@ mod tests {
             ("/%C3", None),
         ] {
             let outcome = decode_path(raw.as_bytes(), &mut path);
-            assert_eq!(outcome.ok().map(|()| path.as_str()), decoded, "{raw}");
+            assert_eq!(outcome.ok().map(|()| &*path), decoded.map(str::as_bytes), "{raw}");
         }
     }
 
