@@ -95,10 +95,12 @@ impl Conn {
                         is_continue_due: head.expects_continue,
                     },
                 };
+                // What follows a CONNECT may be meant for the tunnel that is not made.
+                let is_keep_alive = head.is_keep_alive && head.method != Method::CONNECT;
                 self.writing = Writing::Response(Owed {
                     is_head: head.method == Method::HEAD,
                     version: head.version,
-                    is_keep_alive: head.is_keep_alive,
+                    is_keep_alive,
                     is_last_request: !head.is_keep_alive,
                 });
                 Ok(Some(len))

@@ -180,16 +180,22 @@ fn parse_line<'a>(input: &'a [u8], config: &Config) -> Result<Option<Line<'a>>> 
         }
     }
     let (method, rest) = (&input[..method_len], &input[method_len + 1..]);
-    let target_len = rest.iter().position(|&byte| byte <= b' ').unwrap_or(rest.len());
+    let target_len = target::plausible_len(rest);
     if target_len > config.max_target_bytes {
         return Err(Error::new(ErrorKind::TargetTooLong, "the request target is too long"));
     }
     let target = &rest[..target_len];
     match rest.get(target_len) {
-        None if target::is_plausible_target(target) => return Ok(None),
-        None => return Err(bad("the target has a byte that cannot stand there unescaped")),
+        None => return Ok(None),
         Some(b' ') if target_len > 0 => {}
-        Some(_) => return Err(bad("the request line is not a method, a target and a version")),
+        Some(b' ' | b'\r' | b'\n') => {
+            return Err(bad("the request line is not a method, a target and a version"));
+        }
+        Some(byte) => {
+            let reason =
+                format!("byte {target_len} of the target, 0x{byte:02x}, cannot stand there");
+            return Err(bad(reason));
+        }
     }
     let rest = &rest[target_len + 1..];
     let Some(version) = parse_version(rest)? else { return Ok(None) };

@@ -136,9 +136,9 @@ fn wrong_byte(target: &[u8], at: usize) -> Error {
     bad(format!("byte {at} of the target, 0x{:02x}, cannot stand there unescaped", target[at]))
 }
 
-/// Returns whether the bytes of a target that has not arrived in full could belong to one.
-pub(crate) fn is_plausible_target(start: &[u8]) -> bool {
-    start.iter().all(|&byte| is(byte, PATH | QUERY))
+/// Returns how many bytes from the start could belong to a target of some form.
+pub(crate) fn plausible_len(start: &[u8]) -> usize {
+    start.iter().position(|&byte| !is(byte, PATH | QUERY)).unwrap_or(start.len())
 }
 
 /// Decodes the percent escapes of a path into `path`, which is emptied first.

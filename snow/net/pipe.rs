@@ -130,6 +130,10 @@ impl Stream for ServerPipe {
         Poll::Ready(Ok(written))
     }
 
+    fn has_input(&self) -> bool {
+        !self.0.borrow().to_server.is_empty()
+    }
+
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left> {
         let mut shared = self.0.borrow_mut();
         shared.server = Some(cx.waker().clone());

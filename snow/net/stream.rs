@@ -15,6 +15,9 @@ pub(crate) trait Stream {
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>])
     -> Poll<io::Result<usize>>;
 
+    /// Returns whether there may be something to read, as far as is known without a system call.
+    fn has_input(&self) -> bool;
+
     /// Is ready when the peer has left, as far as can be known without reading; what it sent before
     /// may still be unread.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left>;

@@ -343,6 +343,10 @@ impl Stream for TcpStream {
         Poll::Ready(Ok(count))
     }
 
+    fn has_input(&self) -> bool {
+        !self.source.is_drained(Interest::Read)
+    }
+
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left> {
         match self.source.poll_left(cx) {
             Ok(Some(left)) => Poll::Ready(left),

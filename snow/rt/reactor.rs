@@ -228,6 +228,13 @@ impl<S: mio::event::Source> Source<S> {
         slots[self.slot as usize].direction(interest).drained = true;
     }
 
+    /// Returns whether an operation of this direction has used up what there was, and no event has
+    /// told of more.
+    pub(crate) fn is_drained(&self, interest: Interest) -> bool {
+        let slots = &mut self.handle.reactor().slots.borrow_mut().slots;
+        slots[self.slot as usize].direction(interest).drained
+    }
+
     /// Returns how the peer has left, as far as events tell; the task is woken when that changes.
     ///
     /// # Errors

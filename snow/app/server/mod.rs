@@ -81,6 +81,8 @@ enum Wait {
 enum End {
     /// At once.
     Close,
+    /// After the last answer: at once, unless the peer has sent more.
+    Answered,
     /// When the peer has read its answer, or a moment later.
     Linger,
     /// So that the peer cannot take what it got for the whole.

@@ -1,6 +1,8 @@
 //! What the peer is to take: bytes that did not fit, streams, and the last answer.
 
-use super::{Connection, Contained, End, Exchange, Feed, Pace, READS_PER_TURN, Step, Wait};
+use super::{
+    Connection, Contained, End, Exchange, Feed, Pace, READS_PER_TURN, Step, Wait, turn::lingering,
+};
 use crate::{
     Error, ErrorKind,
     app::worker::Held,
@@ -247,7 +249,10 @@ impl<S: Stream> Connection<S> {
         let make = outgoing.trailers.take();
         let made = catch_unwind(AssertUnwindSafe(|| make.map(|make| make()).unwrap_or_default()));
         let step = match made {
-            Ok(trailers) => self.finish(output, &trailers),
+            Ok(trailers) => match self.finish(output, &trailers) {
+                Step::Wait(wait) => Step::Wait(lingering(wait)),
+                step => step,
+            },
             Err(panic) => {
                 let reason = format!("the trailers panicked: {}", panic_message(&*panic));
                 self.break_off(&Error::new(ErrorKind::Handler, reason))
@@ -286,6 +291,9 @@ impl<S: Stream> Connection<S> {
     pub(super) fn end(&mut self, end: End) -> Option<Wait> {
         match end {
             End::Close => None,
+            // What it has sent would turn the close into a reset, which may overtake the answer.
+            End::Answered if self.stream.has_input() => self.end(End::Linger),
+            End::Answered => None,
             End::Reset => {
                 self.stream.reset_on_drop();
                 None

@@ -85,26 +85,26 @@ impl<S: Stream> Connection<S> {
                 Poll::Pending => return self.poll_deadline(output, cx),
             };
         }
-        let step = if self.inbox.is_empty() {
+        let mut inbox = mem::take(&mut self.inbox);
+        let (rest, step) = if inbox.is_empty() {
             let (used, step) = self.take_requests(&input[..len], output, cx);
-            self.inbox.extend_from_slice(&input[used..len]);
-            step
+            (&input[used..len], step)
         } else {
-            let mut inbox = mem::take(&mut self.inbox);
             inbox.extend_from_slice(&input[..len]);
             let (used, step) = self.take_requests(&inbox, output, cx);
-            inbox.drain(..used);
-            // An empty inbox holds no memory.
-            self.inbox = if inbox.is_empty() { Vec::new() } else { inbox };
-            step
+            (&inbox[used..], step)
         };
-        self.is_starving = matches!(step, Step::Starving);
+        // A body that was fed to its handler may have been read beyond its end meanwhile.
+        self.is_starving = matches!(step, Step::Starving) && self.inbox.is_empty();
+        if !rest.is_empty() {
+            self.inbox.splice(..0, rest.iter().copied());
+        }
         if self.is_starving && self.has_begun() && self.phase != Phase::Head {
             self.set_phase(Phase::Head, self.worker.app.config.head_timeout);
         }
         Poll::Ready(match step {
             // What the peer has sent beyond its last answer would turn a close into a reset.
-            Step::Wait(Wait::End(End::Close)) if !self.inbox.is_empty() => {
+            Step::Wait(Wait::End(End::Answered)) if !self.inbox.is_empty() => {
                 Step::Wait(Wait::End(End::Linger))
             }
             step => step,
@@ -403,7 +403,7 @@ impl<S: Stream> Connection<S> {
         self.record(&mut exchange, status, sent);
         match (large, self.finish(output, &Trailers::new())) {
             (Content::Empty, step) => step,
-            (content, Step::Wait(wait)) => Step::Send { content, wait: Some(wait) },
+            (content, Step::Wait(wait)) => Step::Send { content, wait: Some(lingering(wait)) },
             (content, _) => Step::Send { content, wait: None },
         }
     }
@@ -421,9 +421,18 @@ impl<S: Stream> Connection<S> {
                 Step::Next
             }
             Ok(After::Close { lingers: true }) => Step::Wait(Wait::End(End::Linger)),
-            Ok(After::Close { lingers: false }) => Step::Wait(Wait::End(End::Close)),
+            Ok(After::Close { lingers: false }) => Step::Wait(Wait::End(End::Answered)),
             Err(error) => self.break_off(&error),
         }
+    }
+}
+
+/// Has an end that comes right behind much content wait for the peer: what is still on its way when
+/// the peer sends more would be lost to the reset.
+pub(super) fn lingering(wait: Wait) -> Wait {
+    match wait {
+        Wait::End(End::Answered) => Wait::End(End::Linger),
+        wait => wait,
     }
 }
 
