@@ -288,9 +288,15 @@ struct Process {
 impl Process {
     /// Starts the example on a free port and waits until it serves.
     fn start() -> Process {
+        Process::start_with(&[])
+    }
+
+    /// Does so with more in its environment.
+    fn start_with(environment: &[(&str, &str)]) -> Process {
         let mut child = Command::new(conformance())
             .arg("0")
             .env("RUST_LOG", "info")
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -336,6 +342,35 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_service_manager_is_told_of_the_start_and_the_stop() {
+    use std::os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    };
+
+    let name = format!("snow-test-{}", std::process::id());
+    let path = std::env::temp_dir().join(format!("{name}.socket"));
+    let by_path = SocketAddr::from_pathname(&path).unwrap();
+    let by_name = SocketAddr::from_abstract_name(&name).unwrap();
+    for (addr, text) in [(by_path, path.display().to_string()), (by_name, format!("@{name}"))] {
+        let manager = UnixDatagram::bind_addr(&addr).expect("a socket of its own");
+        manager.set_read_timeout(Some(PATIENCE)).unwrap();
+        let hear = || {
+            let mut words = [0; 64];
+            let len = manager.recv(&mut words).expect("a word in time");
+            String::from_utf8(words[..len].to_vec()).unwrap()
+        };
+        let mut process = Process::start_with(&[("NOTIFY_SOCKET", &text)]);
+        assert_eq!(hear(), "READY=1");
+        process.signal("-TERM");
+        assert_eq!(hear(), "STOPPING=1");
+        assert_eq!(process.wait(), Some(0));
+    }
+    let _ = std::fs::remove_file(path);
 }
 
 #[cfg(unix)]

@@ -1,10 +1,10 @@
 //! A bound server: where it listens, how it is run in the foreground or beside, how it is stopped.
 
-use super::{App, banner, worker};
+use super::{App, banner, notify, worker};
 use crate::{
     Error, ErrorKind, Result,
     net::{HAS_REUSE_PORT, ListenOptions},
-    rt::{StopSignal, Stopping, run_workers},
+    rt::{StopSignal, Stopping, run_workers, spawn},
 };
 use std::{
     fmt, io,
@@ -122,6 +122,9 @@ impl Server {
     /// [`shutdown_timeout`](crate::Config::shutdown_timeout) for that, and returns. A second signal
     /// ends the process at once.
     ///
+    /// Where `NOTIFY_SOCKET` is set, the service manager is told when the server is ready and when it
+    /// stops.
+    ///
     /// # Errors
     ///
     /// `Io` when the machine refuses a thread, a poll, or a listener.
@@ -140,7 +143,14 @@ impl Server {
         let listeners: Vec<_> = listeners.into_iter().map(|own| Mutex::new(Some(own))).collect();
         let outcome = run_workers(count, &stop.0, |index| {
             let own = listeners[index].lock().unwrap_or_else(PoisonError::into_inner).take();
-            worker::run(Arc::clone(&app), own.unwrap_or_default(), stop.0.clone())
+            let (app, stop) = (Arc::clone(&app), stop.0.clone());
+            async move {
+                if index == 0 {
+                    notify::ready();
+                    spawn(tell_of_stop(stop.clone())).detach();
+                }
+                worker::run(app, own.unwrap_or_default(), stop).await
+            }
         });
         let (finished, cut) = app.census.outcome();
         log::info!("stopped: {finished} connections finished, {cut} cut");
@@ -166,6 +176,12 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Server({:?})", self.addrs)
     }
+}
+
+/// Tells the service manager once a stop is asked for.
+async fn tell_of_stop(stop: StopSignal) {
+    stop.wait(Stopping::Gracefully).await;
+    notify::stopping();
 }
 
 /// Makes the one line that a person can act on.

@@ -5,6 +5,7 @@ mod client;
 mod future;
 mod handler;
 mod listening;
+mod notify;
 mod pattern;
 mod reply;
 mod router;

@@ -257,17 +257,19 @@ fn parse_whole(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<
                 Ok(httparse::Status::Complete((len, fields))) => {
                     take_head(&input[..line.len + len], &line, fields, head).map(Some)
                 }
-                outcome => no_head(input, outcome),
+                outcome => no_head(input, most, outcome),
             }
         }
-        outcome => no_head(input, outcome),
+        outcome => no_head(input, most, outcome),
     }
 }
 
-/// Says whether a head is not all there or at fault.
-fn no_head<T>(input: &[u8], outcome: httparse::Result<T>) -> Result<Option<usize>> {
-    // A bare line feed, which `httparse` takes for a line's end, is the fault that comes first.
-    let bare = memchr::memchr_iter(b'\n', input).find(|&at| at == 0 || input[at - 1] != b'\r');
+/// Says whether a head of at most `most` fields is not all there or at fault.
+fn no_head<T>(input: &[u8], most: usize, outcome: httparse::Result<T>) -> Result<Option<usize>> {
+    // A bare line feed, which `httparse` takes for a line's end, is the fault that comes first, unless
+    // it is behind the field that is one too many.
+    let mut line_feeds = memchr::memchr_iter(b'\n', input).take(most + 2);
+    let bare = line_feeds.find(|&at| at == 0 || input[at - 1] != b'\r');
     match (bare, outcome) {
         (Some(at), _) => Err(bare_line_feed(at)),
         (None, Err(error)) => Err(field_error(error)),
@@ -441,14 +443,15 @@ fn resolve_target(target: &[u8], head: &mut Head) -> Result<()> {
     let (path, query) = match target::parse_target(target, &head.method)? {
         Target::Origin { path, query } => (path, query),
         Target::Absolute { authority, path, query } => {
-            if head.host.is_some_and(|host| host.range().is_empty()) {
-                return Err(bad("the Host field is empty and the target has an authority"));
-            }
+            check_host(head)?;
             // The target's authority decides over Host (RFC 9112, section 3.2.2).
             head.host = Some(shift(authority));
             (path, query)
         }
-        Target::Asterisk | Target::Authority => {
+        form @ (Target::Asterisk | Target::Authority) => {
+            if form == Target::Authority {
+                check_host(head)?;
+            }
             head.is_pathless = true;
             head.path.clear();
             return Ok(());
@@ -456,6 +459,16 @@ fn resolve_target(target: &[u8], head: &mut Head) -> Result<()> {
     };
     head.query = query.map(shift);
     target::decode_path(&target[path], &mut head.path)
+}
+
+/// Checks that the Host field is not empty, where the target has an authority.
+fn check_host(head: &Head) -> Result<()> {
+    match head.host {
+        Some(host) if host.range().is_empty() => {
+            Err(bad("the Host field is empty and the target has an authority"))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -120,8 +120,9 @@ pub struct TcpListener {
     source: Source<mio::net::TcpListener>,
     /// Set while the listener rests.
     rest: Deadline,
-    /// Whether the rest has been reported: once an episode.
+    /// Whether the rest has been reported: once an episode, of which there have been so many.
     is_reported: bool,
+    episodes: u64,
 }
 
 impl TcpListener {
@@ -151,7 +152,7 @@ impl TcpListener {
     pub(crate) fn from_std(listener: std::net::TcpListener) -> TcpListener {
         let source = Source::new(mio::net::TcpListener::from_std(listener));
         let rest = Deadline::new(source.handle().clone());
-        TcpListener { source, rest, is_reported: false }
+        TcpListener { source, rest, is_reported: false, episodes: 0 }
     }
 
     /// Returns the address that is listened on, with the port that was taken for port 0.
@@ -161,6 +162,11 @@ impl TcpListener {
     /// As the system tells.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.source.io().local_addr()
+    }
+
+    /// Returns how often the machine was out of descriptors or memory for new connections.
+    pub fn starved(&self) -> u64 {
+        self.episodes
     }
 
     /// Waits for a connection.
@@ -212,7 +218,8 @@ impl TcpListener {
 
     fn start_rest(&mut self, error: &io::Error) {
         if !std::mem::replace(&mut self.is_reported, true) {
-            log::warn!("cannot accept connections for now: {error}");
+            self.episodes += 1;
+            log::warn!("cannot accept connections for now (episode {}): {error}", self.episodes);
         }
         let handle = self.source.handle();
         let until = handle.now() + ACCEPT_REST;

@@ -73,10 +73,10 @@ impl<S: Stream> Connection<S> {
         if pending.is_parked && worker.is_stopping() {
             return Meanwhile::Answered(worker.answer_shutdown());
         }
-        if self.poll_left(&mut pending.grace, cx) {
+        let stalls = pending.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls);
+        if self.poll_left(&mut pending.grace, stalls, cx) {
             return Meanwhile::Left;
         }
-        let stalls = pending.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls);
         self.deadline.set(pending.until.min(pending.grace).min(stalls));
         if self.deadline.poll_passed(cx).is_pending() {
             return Meanwhile::Nothing;

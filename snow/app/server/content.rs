@@ -170,6 +170,11 @@ impl<S: Stream> Connection<S> {
                 }
                 let inbox = mem::take(&mut self.inbox);
                 let mut rest = &*inbox;
+                if feed.stalls == Time::NEVER {
+                    // Reading begins, or goes on: what the handler took its time for is not counted.
+                    feed.pace = Pace::new(self.now());
+                    feed.stalls = self.now() + config.body_timeout;
+                }
                 if rest.is_empty() {
                     match self.stream.poll_read(cx, input) {
                         Poll::Ready(Ok(len)) if len > 0 => {
@@ -188,9 +193,6 @@ impl<S: Stream> Connection<S> {
                                 || feed.pace.is_below(rate, config.body_timeout, now)
                             {
                                 return Err(too_slow());
-                            }
-                            if feed.stalls == Time::NEVER {
-                                feed.stalls = now + config.body_timeout;
                             }
                             return Ok(());
                         }

@@ -199,10 +199,10 @@ impl<S: Stream> Connection<S> {
 
     /// Waits for content that is not made yet.
     fn poll_unmade(&mut self, outgoing: &mut Outgoing, cx: &mut Context<'_>) -> Poll<Wait> {
-        if self.poll_left(&mut outgoing.grace, cx) {
+        let feed_stalls = outgoing.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls);
+        if self.poll_left(&mut outgoing.grace, feed_stalls, cx) {
             return Poll::Ready(Wait::End(End::Close));
         }
-        let feed_stalls = outgoing.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls);
         self.deadline.set(feed_stalls.min(outgoing.grace));
         ready!(self.deadline.poll_passed(cx));
         if outgoing.grace <= self.now() {
@@ -273,11 +273,18 @@ impl<S: Stream> Connection<S> {
 
     /// Returns whether the peer has reset the connection; when it has only ended its sending side,
     /// which may be a half-close, the grace begins.
-    pub(super) fn poll_left(&mut self, grace: &mut Time, cx: &mut Context<'_>) -> bool {
+    ///
+    /// `reads_until` is never when its content is not being read just now.
+    pub(super) fn poll_left(
+        &mut self,
+        grace: &mut Time,
+        reads_until: Time,
+        cx: &mut Context<'_>,
+    ) -> bool {
         match self.stream.poll_left(cx) {
             Poll::Ready(Left::Broken) => return true,
             // What it has sent is still to be read.
-            Poll::Ready(Left::ReadClosed) if self.conn.is_receiving() => {}
+            Poll::Ready(Left::ReadClosed) if reads_until < Time::NEVER => *grace = Time::NEVER,
             Poll::Ready(Left::ReadClosed) => {
                 let until = self.now() + self.worker.app.config.half_close_grace;
                 *grace = until.min(*grace);
