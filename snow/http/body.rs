@@ -4,7 +4,7 @@
 //! is ever allocated from a declared length. What one byte means never depends on how the bytes are
 //! cut.
 
-use super::{parse::ContentFraming, target::is_token};
+use super::{bad, fields::ContentFraming, target::is_token};
 use crate::{Config, Error, ErrorKind, Result};
 use http::{HeaderName, HeaderValue, header};
 
@@ -129,10 +129,6 @@ fn take<'a>(input: &mut &'a [u8], most: u64) -> &'a [u8] {
     let (data, rest) = input.split_at(len);
     *input = rest;
     data
-}
-
-fn bad(reason: &'static str) -> Error {
-    Error::new(ErrorKind::BadRequest, reason)
 }
 
 /// Where in chunked framing the next byte is.

@@ -7,7 +7,8 @@
 use super::{
     body::{Decoder, Piece, Trailers},
     encode::{self, Framing, Preface},
-    parse::{ContentFraming, Head, Scan, parse_head},
+    fields::ContentFraming,
+    parse::{Head, Scan, parse_head},
     request::Version,
     response::Response,
 };

@@ -9,6 +9,7 @@ mod conn;
 mod cookie;
 mod date;
 mod encode;
+mod fields;
 mod parse;
 mod request;
 mod response;
@@ -27,3 +28,11 @@ pub(crate) use encode::Preface;
 pub(crate) use parse::Span;
 pub(crate) use request::{Context, Parts, RequestBody, States};
 pub(crate) use response::{Content, ContentStream, MakeTrailers, reason_text};
+
+use crate::{Error, ErrorKind};
+use std::borrow::Cow;
+
+/// Makes the error of a message that cannot be understood.
+fn bad(reason: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::BadRequest, reason)
+}

@@ -7,12 +7,14 @@
 //! once, and a head that comes byte by byte costs little more than one that comes whole.
 
 use super::{
+    bad,
+    fields::{ContentFraming, bare_line_feed, take_fields},
     request::Version,
-    target::{self, Port, Target},
+    target::{self, Target},
 };
 use crate::{Config, Error, ErrorKind, Result};
 use http::Method;
-use std::{ops::Range, str};
+use std::ops::Range;
 
 /// More fields than a head may ever have, whatever the configuration says.
 const MOST_FIELDS: usize = 128;
@@ -26,27 +28,15 @@ const MAX_METHOD_BYTES: usize = 32;
 /// Bytes before the target's end in which the line's method and version fit.
 const VERSION: &[u8] = b"HTTP/1.1";
 
-/// How the content of a request is delimited (RFC 9112, section 6).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum ContentFraming {
-    /// There is none.
-    #[default]
-    None,
-    /// `Content-Length`.
-    Length(u64),
-    /// `Transfer-Encoding: chunked`.
-    Chunked,
-}
-
 /// A place in the text of a head, which is shorter than 64 KiB.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Span {
-    start: u16,
+    pub(super) start: u16,
     end: u16,
 }
 
 impl Span {
-    fn of(part: &[u8], whole: &[u8]) -> Span {
+    pub(super) fn of(part: &[u8], whole: &[u8]) -> Span {
         let start = part.as_ptr() as usize - whole.as_ptr() as usize;
         Span::from(start..start + part.len())
     }
@@ -98,10 +88,6 @@ pub(crate) struct Scan {
     searched: u32,
     /// Bytes that were there when they were last examined.
     examined: u32,
-}
-
-fn bad(reason: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::BadRequest, reason)
 }
 
 /// Parses the head that `input` begins with into `head`, and returns how many bytes it took; `None`
@@ -277,10 +263,6 @@ fn no_head<T>(input: &[u8], most: usize, outcome: httparse::Result<T>) -> Result
     }
 }
 
-fn bare_line_feed(at: usize) -> Error {
-    bad(format!("byte {at} is a line feed without a carriage return"))
-}
-
 /// Keeps a head that is all there.
 fn take_head(
     input: &[u8],
@@ -296,142 +278,6 @@ fn take_head(
     take_fields(input, fields, head)?;
     resolve_target(line.target, head)?;
     Ok(input.len())
-}
-
-/// What the fields say about framing and the connection, gathered before it is judged.
-#[derive(Default)]
-struct Facts {
-    content_length: Option<u64>,
-    is_chunked: bool,
-    closes: bool,
-    keeps_alive: bool,
-}
-
-/// Keeps the fields and heeds those that are about the connection.
-fn take_fields(input: &[u8], fields: &[httparse::Header<'_>], head: &mut Head) -> Result<()> {
-    head.fields.clear();
-    head.host = None;
-    head.expects_continue = false;
-    let mut facts = Facts::default();
-    for field in fields {
-        let (name, value) = (Span::of(field.name.as_bytes(), input), Span::of(field.value, input));
-        check_line_end(input, name.start.into())?;
-        head.fields.push(Field { name, value });
-        heed(field.name, field.value, value, &mut facts, head)?;
-    }
-    check_line_end(input, input.len() - 2)?;
-    check_line_end(input, input.len())?;
-    judge(&facts, head)
-}
-
-/// Checks that the line before `at` ends with CR LF: `httparse` takes a bare LF too.
-fn check_line_end(input: &[u8], at: usize) -> Result<()> {
-    match input[at - 2] {
-        b'\r' => Ok(()),
-        _ => Err(bare_line_feed(at - 1)),
-    }
-}
-
-/// Heeds one field, if it is one that the server itself reads.
-fn heed(name: &str, value: &[u8], span: Span, facts: &mut Facts, head: &mut Head) -> Result<()> {
-    // Most fields are none of these, and their length alone says so.
-    match name.len() {
-        4 if name.eq_ignore_ascii_case("host") => {
-            if head.host.replace(span).is_some() {
-                return Err(bad("the Host field is there twice"));
-            }
-            if !value.is_empty() {
-                target::check_authority(value, Port::Optional)?;
-            }
-        }
-        6 if name.eq_ignore_ascii_case("expect") && head.version == Version::Http11 => {
-            let mut expectations = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-            let is_known = |one: &[u8]| one.is_empty() || one.eq_ignore_ascii_case(b"100-continue");
-            if !expectations.all(is_known) {
-                return Err(Error::new(
-                    ErrorKind::ExpectationFailed,
-                    "the only expectation this server meets is 100-continue",
-                ));
-            }
-            head.expects_continue = true;
-        }
-        10 if name.eq_ignore_ascii_case("connection") => {
-            for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
-                facts.closes |= option.eq_ignore_ascii_case(b"close");
-                facts.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-            }
-        }
-        14 if name.eq_ignore_ascii_case("content-length") => {
-            let length = parse_length(value)?;
-            if facts.content_length.replace(length).is_some() {
-                return Err(bad("the Content-Length field is there twice"));
-            }
-        }
-        17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-            if facts.is_chunked {
-                return Err(bad("the Transfer-Encoding field is there twice"));
-            }
-            check_coding(value)?;
-            facts.is_chunked = true;
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// Parses `1*DIGIT`, and nothing else: no sign, no list, no blank.
-fn parse_length(value: &[u8]) -> Result<u64> {
-    if value.is_empty() {
-        return Err(bad("the Content-Length field is empty"));
-    }
-    value
-        .iter()
-        .try_fold(0_u64, |length, &digit| {
-            let digit = digit.is_ascii_digit().then_some(u64::from(digit.wrapping_sub(b'0')))?;
-            length.checked_mul(10)?.checked_add(digit)
-        })
-        .ok_or_else(|| bad("the Content-Length field is not a number of bytes"))
-}
-
-/// Takes `chunked` and nothing else (RFC 9112, section 6.1).
-fn check_coding(value: &[u8]) -> Result<()> {
-    if value.eq_ignore_ascii_case(b"chunked") {
-        return Ok(());
-    }
-    let mut codings = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-    if codings.any(|coding| coding.is_empty() || !coding.iter().all(|&b| target::is_token(b))) {
-        return Err(bad("the Transfer-Encoding field is malformed"));
-    }
-    // Without chunked at the end nobody knows where the content ends (RFC 9112, section 6.3).
-    let codings = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-    let chunked = codings.map(|coding| coding.eq_ignore_ascii_case(b"chunked"));
-    match (chunked.clone().next_back(), chunked.filter(|is_chunked| *is_chunked).count()) {
-        (Some(true), 1) => {
-            Err(Error::new(ErrorKind::NotImplemented, "the only transfer coding is chunked"))
-        }
-        (Some(true), _) => Err(bad("the content is chunked more than once")),
-        _ => Err(bad("the last transfer coding is not chunked")),
-    }
-}
-
-/// Decides what the fields together mean, or that they contradict each other.
-fn judge(facts: &Facts, head: &mut Head) -> Result<()> {
-    let is_http11 = head.version == Version::Http11;
-    if is_http11 && head.host.is_none() {
-        return Err(bad("the Host field is missing"));
-    }
-    if facts.is_chunked && !is_http11 {
-        return Err(bad("a transfer coding has no place in HTTP/1.0"));
-    }
-    head.content = match (facts.is_chunked, facts.content_length) {
-        (true, Some(_)) => return Err(bad("Content-Length and Transfer-Encoding contradict")),
-        (true, None) => ContentFraming::Chunked,
-        (false, Some(0) | None) => ContentFraming::None,
-        (false, Some(length)) => ContentFraming::Length(length),
-    };
-    head.expects_continue &= head.content != ContentFraming::None;
-    head.is_keep_alive = !facts.closes && (is_http11 || facts.keeps_alive);
-    Ok(())
 }
 
 /// Finds what the target names: a path, a query, an authority.

@@ -3,7 +3,8 @@
 //! Targets are taken as RFC 3986 writes them, with one exception: a query may contain what browsers
 //! leave unescaped there (`[ ] { } | ^` and the backtick). Escapes are decoded once, strictly.
 
-use crate::{Error, ErrorKind, Result};
+use super::bad;
+use crate::{Error, Result};
 use http::Method;
 use std::{net::Ipv6Addr, ops::Range, str};
 
@@ -68,10 +69,6 @@ pub(crate) enum Target {
     Asterisk,
     /// `host:port`, of `CONNECT`.
     Authority,
-}
-
-fn bad(reason: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::BadRequest, reason)
 }
 
 /// Takes a whole target apart.
