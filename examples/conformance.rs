@@ -71,7 +71,7 @@ fn main() -> Result<()> {
     Snow::new([
         get("^/$", |_| "hello"),
         post("^/echo$", echo),
-        get(r"^/user/(?<id>\d+)$", user),
+        get(r"^/user/(?<id>[0-9]+)$", user),
         get(r"^/sleep/(?<millis>\d+)$", sleep),
         get("^/panic$", panic),
         get("^/big$", move |_| big.clone()),

@@ -38,7 +38,7 @@ pub(crate) fn app() -> Snow {
     Snow::new([
         get("^/$", |_| "hello"),
         post("^/echo$", |req: Request| Response::bytes(req.into_body())),
-        get(r"^/user/(?<id>\d+)$", |req: Request| req.param("id").unwrap_or("none").to_string()),
+        get(r"^/user/(?<id>[0-9]+)$", |req: Request| req.param("id").unwrap_or("none").to_string()),
         get(r"^/sleep/(?<millis>\d+)$", sleep),
         get("^/panic$", panics),
         get("^/big$", move |_| big.clone()),
