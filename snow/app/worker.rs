@@ -220,8 +220,22 @@ impl Worker {
 
     /// Counts bytes that a connection holds.
     pub(super) fn hold(self: &Rc<Worker>, bytes: usize) -> Held {
-        self.held.set(self.held.get() + bytes);
+        self.count(bytes);
         Held { worker: Rc::clone(self), bytes }
+    }
+
+    /// Counts bytes that a connection holds, and [releases](Worker::release) itself.
+    pub(super) fn count(&self, bytes: usize) {
+        self.held.set(self.held.get() + bytes);
+    }
+
+    pub(super) fn release(&self, bytes: usize) {
+        self.held.set(self.held.get() - bytes);
+    }
+
+    /// Returns whether the connections together hold more than they may.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.held.get() > self.app.config.max_buffered_bytes
     }
 
     /// Counts a connection in, unless its address has too many.
@@ -242,6 +256,11 @@ impl Worker {
         for waker in self.waiting.take() {
             waker.wake();
         }
+    }
+
+    /// Returns whether there are as many connections as there may be.
+    fn is_full(&self) -> bool {
+        !self.is_stopping() && self.app.census.is_full(self.app.config.max_connections)
     }
 
     /// Waits until a connection of this worker has ended.
@@ -276,10 +295,10 @@ pub(super) struct Held {
 impl Held {
     /// Counts anew; false when the connections of this worker now hold too much together.
     pub(super) fn set(&mut self, bytes: usize) -> bool {
-        let all = self.worker.held.get() - self.bytes + bytes;
-        self.worker.held.set(all);
+        self.worker.release(self.bytes);
+        self.worker.count(bytes);
         self.bytes = bytes;
-        all <= self.worker.app.config.max_buffered_bytes
+        !self.worker.is_overfull()
     }
 }
 
@@ -340,10 +359,15 @@ async fn first_of(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
 /// Accepts connections until the worker is to stop and the kernel has no more.
 async fn accept(mut listener: TcpListener, worker: Rc<Worker>) -> io::Result<()> {
     let mut accepted = 0;
+    let mut episodes = 0;
     loop {
-        while worker.app.census.is_full(worker.app.config.max_connections) && !worker.is_stopping()
-        {
-            let _ = timeout(FULL_REST, worker.one_left()).await;
+        if worker.is_full() {
+            episodes += 1;
+            let most = worker.app.config.max_connections;
+            log::warn!("no new connections for now (episode {episodes}): there are {most}");
+            while worker.is_full() {
+                let _ = timeout(FULL_REST, worker.one_left()).await;
+            }
         }
         let next = poll_fn(|cx| match listener.poll_accept(cx) {
             Poll::Pending if worker.is_stopping() => Poll::Ready(None),

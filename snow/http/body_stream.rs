@@ -15,11 +15,14 @@ use std::{
 };
 
 /// Bytes that may lie between the socket and the handler.
-const CAPACITY: usize = 64 * 1024;
+const CAPACITY: usize = 32 * 1024;
+
+/// Bytes up to which small pieces are put together, so that none costs more than it holds.
+const SMALL: usize = 4096;
 
 #[derive(Default)]
 struct Shared {
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Vec<u8>>,
     /// Bytes of all chunks.
     len: usize,
     end: Option<Result<()>>,
@@ -77,7 +80,7 @@ impl BodyStream {
     pub(crate) fn whole(content: Vec<u8>) -> BodyStream {
         let (feed, stream) = BodyStream::channel();
         if !content.is_empty() {
-            feed.push(Bytes::from(content));
+            feed.push(&content);
         }
         feed.end(Ok(()));
         stream
@@ -97,7 +100,7 @@ impl Stream for BodyStream {
         if let Some(chunk) = shared.chunks.pop_front() {
             shared.len -= chunk.len();
             wake(&mut shared.feeder);
-            return Poll::Ready(Some(Ok(chunk)));
+            return Poll::Ready(Some(Ok(Bytes::from(chunk))));
         }
         match shared.end.replace(Ok(())) {
             Some(Ok(())) => Poll::Ready(None),
@@ -138,13 +141,17 @@ fn wake(waker: &mut Option<Waker>) {
 
 impl BodyFeed {
     /// Adds a piece.
-    pub(crate) fn push(&self, chunk: Bytes) {
+    pub(crate) fn push(&self, piece: &[u8]) {
         let mut shared = lock(&self.0);
-        if shared.interest != Interest::Gone {
-            shared.len += chunk.len();
-            shared.chunks.push_back(chunk);
-            wake(&mut shared.reader);
+        if shared.interest == Interest::Gone {
+            return;
         }
+        shared.len += piece.len();
+        match shared.chunks.back_mut() {
+            Some(last) if last.len() + piece.len() <= SMALL => last.extend_from_slice(piece),
+            _ => shared.chunks.push_back(piece.to_vec()),
+        }
+        wake(&mut shared.reader);
     }
 
     /// Says that nothing more comes, and why.

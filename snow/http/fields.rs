@@ -41,14 +41,17 @@ pub(super) fn take_fields(
     head.host = None;
     head.expects_continue = false;
     let mut facts = Facts::default();
+    // Before anything is heeded, so that a fault is the same however the head is cut.
     for field in fields {
-        let (name, value) = (Span::of(field.name.as_bytes(), input), Span::of(field.value, input));
-        check_line_end(input, name.start.into())?;
-        head.fields.push(Field { name, value });
-        heed(field.name, field.value, value, &mut facts, head)?;
+        check_line_end(input, Span::of(field.name.as_bytes(), input).start.into())?;
     }
     check_line_end(input, input.len() - 2)?;
     check_line_end(input, input.len())?;
+    for field in fields {
+        let (name, value) = (Span::of(field.name.as_bytes(), input), Span::of(field.value, input));
+        head.fields.push(Field { name, value });
+        heed(field.name, field.value, value, &mut facts, head)?;
+    }
     judge(&facts, head)
 }
 
@@ -73,15 +76,16 @@ fn heed(name: &str, value: &[u8], span: Span, facts: &mut Facts, head: &mut Head
             }
         }
         6 if name.eq_ignore_ascii_case("expect") && head.version == Version::Http11 => {
-            let mut expectations = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-            let is_known = |one: &[u8]| one.is_empty() || one.eq_ignore_ascii_case(b"100-continue");
-            if !expectations.all(is_known) {
-                return Err(Error::new(
-                    ErrorKind::ExpectationFailed,
-                    "the only expectation this server meets is 100-continue",
-                ));
+            let expectations = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+            for expectation in expectations.filter(|one| !one.is_empty()) {
+                if !expectation.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(Error::new(
+                        ErrorKind::ExpectationFailed,
+                        "the only expectation this server meets is 100-continue",
+                    ));
+                }
+                head.expects_continue = true;
             }
-            head.expects_continue = true;
         }
         10 if name.eq_ignore_ascii_case("connection") => {
             for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {

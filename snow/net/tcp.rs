@@ -198,13 +198,16 @@ impl TcpListener {
             }
             match self.source.io().accept() {
                 Ok((stream, peer)) => {
-                    if std::mem::take(&mut self.is_reported) {
-                        log::info!("accepting connections again");
-                    }
                     return Poll::Ready(Ok((TcpStream { source: Source::new(stream) }, peer)));
                 }
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => self.source.set_blocked(Interest::Read),
+                    io::ErrorKind::WouldBlock => {
+                        // A descriptor was free, and nobody waits for it: that is over.
+                        if std::mem::take(&mut self.is_reported) {
+                            log::info!("accepting connections again");
+                        }
+                        self.source.set_blocked(Interest::Read);
+                    }
                     io::ErrorKind::Interrupted
                     | io::ErrorKind::ConnectionAborted
                     | io::ErrorKind::ConnectionReset => {}

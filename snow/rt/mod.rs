@@ -1,6 +1,6 @@
 //! The loop: readiness, time and tasks. It has never heard of bytes.
 //!
-//! One thread runs one [`EventLoop`]. A tick waits for readiness until the nearest deadline, turns
+//! One thread runs one loop. A tick waits for readiness until the nearest deadline, turns
 //! events into woken tasks, fires what is due, and polls woken tasks until none is left or the
 //! tick's budget is spent. Nothing is scanned: ten thousand parked tasks cost nothing until one of
 //! them is woken.

@@ -19,8 +19,11 @@ use std::{
     time::Duration,
 };
 
-/// How many events one wait takes at the most; the rest comes with the next.
-const EVENTS_PER_TICK: usize = 1024;
+/// How many events one system call fetches at the most.
+const EVENTS_PER_WAIT: usize = 1024;
+
+/// How many such calls one tick makes at the most: sixty thousand sockets can be ready at once.
+const WAITS_PER_TICK: usize = 64;
 
 /// The token of the bell between threads.
 const BELL: Token = Token(usize::MAX);
@@ -105,7 +108,7 @@ impl Reactor {
         let registry = poll.registry().try_clone()?;
         Ok(Reactor {
             poll: RefCell::new(poll),
-            events: RefCell::new(Events::with_capacity(EVENTS_PER_TICK)),
+            events: RefCell::new(Events::with_capacity(EVENTS_PER_WAIT)),
             registry,
             slots: RefCell::default(),
         })
@@ -116,15 +119,31 @@ impl Reactor {
     }
 
     /// Waits for events until `timeout` (`None`: for as long as it takes) and wakes whom they concern.
+    ///
+    /// Timers are judged by what has come, so all that has is fetched, within a bound.
     pub(super) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let mut is_full = self.wait_once(timeout)?;
+        for _ in 1..WAITS_PER_TICK {
+            if !is_full {
+                break;
+            }
+            is_full = self.wait_once(Some(Duration::ZERO))?;
+        }
+        Ok(())
+    }
+
+    /// Waits once; true when there may be more than was fetched.
+    fn wait_once(&self, timeout: Option<Duration>) -> io::Result<bool> {
         self.slots.borrow_mut().end_rest();
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
             outcome => outcome?,
         }
         let slots = &mut self.slots.borrow_mut().slots;
+        let mut count = 0;
         for event in events.iter() {
+            count += 1;
             let Some(slot) = slots.get_mut(event.token().0) else { continue };
             // An event concerns a reader when there is something to read or nothing more will come.
             let broken = event.is_error() || event.is_write_closed();
@@ -137,7 +156,7 @@ impl Reactor {
                 slot.write.wake();
             }
         }
-        Ok(())
+        Ok(count == EVENTS_PER_WAIT)
     }
 
     /// Waits for a descriptor to be freed on this loop: false when one was.

@@ -104,13 +104,13 @@ impl Tasks {
         Task { task: Some(task) }
     }
 
-    /// Polls up to `budget` woken tasks; true when there are more.
+    /// Polls up to `budget` of the tasks that are woken now, and not those that they wake; true when
+    /// there are more.
     pub(super) fn run(&self, budget: usize) -> bool {
-        let mut left = budget;
-        while left > 0 {
-            let Some(runnable) = self.pop() else { return false };
+        let count = self.local.borrow().len().min(budget);
+        for _ in 0..count {
+            let Some(runnable) = self.pop() else { break };
             runnable.run();
-            left -= 1;
         }
         self.has_woken()
     }

@@ -1,6 +1,6 @@
 //! Content that has not come in full: collected for a handler, or fed to one that runs already.
 
-use super::{Connection, Exchange, Pace, READS_PER_TURN, Wait, too_large, too_slow};
+use super::{Connection, Exchange, Pace, READS_PER_TURN, Wait, overfull, too_large, too_slow};
 use crate::{
     Error, ErrorKind, Result,
     app::worker::Held,
@@ -8,7 +8,6 @@ use crate::{
     net::{Scratch, Stream},
     rt::Time,
 };
-use bytes::Bytes;
 use std::{
     mem,
     rc::Rc,
@@ -54,8 +53,7 @@ impl<S: Stream> Connection<S> {
                     incoming.content.extend_from_slice(data);
                     if !incoming.held.set(incoming.content.capacity()) {
                         self.conn.refuse();
-                        let reason = "the server holds too much already";
-                        return Err(Error::new(ErrorKind::Unavailable, reason));
+                        return Err(overfull());
                     }
                 }
                 Piece::Incomplete if self.conn.declared_content() > incoming.limit => {
@@ -130,7 +128,7 @@ impl<S: Stream> Connection<S> {
         incoming.stalls = self.now() + config.body_timeout;
         let mut rest = &input[..len];
         let is_complete = self.gather(incoming, &mut rest)?;
-        self.inbox.extend_from_slice(rest);
+        self.keep(rest);
         self.is_starving = false;
         Poll::Ready(Ok(is_complete))
     }
@@ -168,7 +166,7 @@ impl<S: Stream> Connection<S> {
                     feed.stalls = Time::NEVER;
                     return Ok(());
                 }
-                let inbox = mem::take(&mut self.inbox);
+                let inbox = self.take_inbox();
                 let mut rest = &*inbox;
                 if feed.stalls == Time::NEVER {
                     // Reading begins, or goes on: what the handler took its time for is not counted.
@@ -199,7 +197,7 @@ impl<S: Stream> Connection<S> {
                     }
                 }
                 self.feed_from(feed, &mut rest)?;
-                self.inbox = rest.to_vec();
+                self.keep(rest);
                 if !self.conn.is_receiving() {
                     feed.stalls = Time::NEVER;
                     return Ok(());
@@ -222,7 +220,7 @@ impl<S: Stream> Connection<S> {
                             return Err(too_large());
                         }
                     };
-                    feed.to.push(Bytes::copy_from_slice(data));
+                    feed.to.push(data);
                 }
                 Piece::Incomplete if self.conn.declared_content() > feed.limit => {
                     self.conn.refuse();

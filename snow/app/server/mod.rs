@@ -50,7 +50,7 @@ pub(super) struct Connection<S> {
     wait: Wait,
     phase: Phase,
     deadline: Deadline,
-    /// What has been read and not been used.
+    /// What has been read and not been used; the worker has counted its capacity.
     inbox: Vec<u8>,
     /// Whether the inbox holds nothing whole, so that more must be read first.
     is_starving: bool,
@@ -132,6 +132,7 @@ struct Record {
 
 impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
+        self.worker.release(self.inbox.capacity());
         self.worker.leave(self.remote);
     }
 }
@@ -163,6 +164,22 @@ impl<S: Stream> Connection<S> {
     fn set_phase(&mut self, phase: Phase, timeout: Duration) {
         self.phase = phase;
         self.deadline.set(self.now() + timeout);
+    }
+
+    /// Takes what has been read and not been used.
+    fn take_inbox(&mut self) -> Vec<u8> {
+        self.worker.release(self.inbox.capacity());
+        mem::take(&mut self.inbox)
+    }
+
+    /// Keeps what has been read and not been used, before what was read after it.
+    fn keep(&mut self, rest: &[u8]) {
+        if !rest.is_empty() {
+            let mut inbox = self.take_inbox();
+            inbox.splice(..0, rest.iter().copied());
+            self.worker.count(inbox.capacity());
+            self.inbox = inbox;
+        }
     }
 
     fn peer(&self) -> Peer {
@@ -291,6 +308,10 @@ impl fmt::Display for Peer {
 
 fn too_large() -> Error {
     Error::new(ErrorKind::ContentTooLarge, "the content is too large")
+}
+
+fn overfull() -> Error {
+    Error::new(ErrorKind::Unavailable, "the server holds too much already")
 }
 
 fn too_slow() -> Error {

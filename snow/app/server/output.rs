@@ -17,6 +17,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+/// Pieces of a response's content that are made before other connections have their turn: as many as
+/// it takes to fill the output with pieces of a kilobyte.
+const PIECES_PER_TURN: usize = 64;
+
 /// Reads of what is thrown away before other connections have their turn.
 const DISCARDS_PER_TURN: usize = 16;
 
@@ -220,7 +224,10 @@ impl<S: Stream> Connection<S> {
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Step>> {
-        while output.len() < self.worker.app.config.max_output_bytes {
+        for _ in 0..PIECES_PER_TURN {
+            if output.len() >= self.worker.app.config.max_output_bytes {
+                break;
+            }
             let content = outgoing.content.get();
             let next = catch_unwind(AssertUnwindSafe(|| content.as_mut().poll_next(cx)));
             let piece = match next {

@@ -2,7 +2,7 @@
 
 use super::{
     Connection, Contained, End, Exchange, Feed, Incoming, Outgoing, Pace, Pending, Phase,
-    READS_PER_TURN, Step, Wait, too_large,
+    READS_PER_TURN, Step, Wait, overfull, too_large,
 };
 use crate::{
     Error, ErrorKind,
@@ -17,7 +17,7 @@ use crate::{
 };
 use http::{StatusCode, header};
 use std::{
-    io, mem,
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     task::{Context, Poll, ready},
@@ -85,7 +85,7 @@ impl<S: Stream> Connection<S> {
                 Poll::Pending => return self.poll_deadline(output, cx),
             };
         }
-        let mut inbox = mem::take(&mut self.inbox);
+        let mut inbox = self.take_inbox();
         let (rest, step) = if inbox.is_empty() {
             let (used, step) = self.take_requests(&input[..len], output, cx);
             (&input[used..len], step)
@@ -96,8 +96,9 @@ impl<S: Stream> Connection<S> {
         };
         // A body that was fed to its handler may have been read beyond its end meanwhile.
         self.is_starving = matches!(step, Step::Starving) && self.inbox.is_empty();
-        if !rest.is_empty() {
-            self.inbox.splice(..0, rest.iter().copied());
+        self.keep(rest);
+        if self.is_starving && self.has_begun() && self.worker.is_overfull() {
+            return Poll::Ready(self.refuse(overfull(), None, output));
         }
         if self.is_starving && self.has_begun() && self.phase != Phase::Head {
             self.set_phase(Phase::Head, self.worker.app.config.head_timeout);
@@ -185,6 +186,9 @@ impl<S: Stream> Connection<S> {
             Err(error) => return self.refuse(error, None, output),
         }
         let record = self.begin_record(|| format!("{} {}", request.method(), request.target()));
+        if worker.is_overfull() {
+            return self.refuse(overfull(), Some(Exchange { route: None, record }), output);
+        }
         let parts = request.parts_mut();
         parts.remote = self.remote;
         let found = worker.find(parts);
