@@ -77,7 +77,7 @@ pub struct Config {
     /// Bytes of framing that a chunked body may have in excess of four times its content. Default:
     /// 16,384: a body in chunks of two bytes passes whatever its length, one that is nothing but
     /// framing does not. Beyond: 400, close.
-    pub max_chunk_overhead_bytes: u64,
+    pub max_chunk_overhead_bytes: u32,
 
     /// Bytes of the trailer section. Default: 4,096. Beyond: 431, close.
     pub max_trailer_bytes: usize,
@@ -87,7 +87,7 @@ pub struct Config {
 
     /// Bytes of a body that the handler has not read which are read and thrown away to keep the
     /// connection. Default: 256 KiB; beyond, closing is cheaper for both.
-    pub max_drain_bytes: u64,
+    pub max_drain_bytes: u32,
 
     /// Pipelined requests that are answered before other connections have their turn. Default: 32.
     pub max_pipelined: usize,
@@ -212,6 +212,8 @@ impl Config {
             "max_headers is at most 128"
         } else if self.max_pipelined == 0 || self.max_output_bytes == 0 {
             "max_pipelined and max_output_bytes are at least 1"
+        } else if self.max_connections == 0 || self.max_connections_per_address == 0 {
+            "max_connections and max_connections_per_address are at least 1"
         } else {
             return Ok(());
         };

@@ -297,42 +297,47 @@ mod signals {
     //! SIGINT and SIGTERM, heard by a thread that does nothing else.
 
     use super::StopHandle;
-    use signal_hook::{SigId, consts, low_level};
+    use signal_hook::{consts, low_level};
     use std::{
         io::{self, Read},
         os::unix::net::UnixStream,
-        process, thread,
+        process,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        thread,
     };
 
-    /// Listens until it is dropped.
-    pub(super) struct Signals(Vec<SigId>);
+    /// Listens for the server until it is dropped; from then on a signal ends the process.
+    pub(super) struct Signals(Arc<AtomicBool>);
 
     impl Signals {
         /// The first signal stops the server gracefully, the second ends the process.
         pub(super) fn listen(stop: StopHandle) -> io::Result<Signals> {
             let (mut heard, sender) = UnixStream::pair()?;
             let register = |signal| low_level::pipe::register(signal, sender.try_clone()?);
-            let ids = Signals(vec![register(consts::SIGINT)?, register(consts::SIGTERM)?]);
+            register(consts::SIGINT)?;
+            register(consts::SIGTERM)?;
+            let is_over = Arc::new(AtomicBool::new(false));
+            let signals = Signals(Arc::clone(&is_over));
             thread::Builder::new().name("snow-signals".to_string()).spawn(move || {
                 let mut byte = [0];
-                if matches!(heard.read(&mut byte), Ok(1)) {
+                if matches!(heard.read(&mut byte), Ok(1)) && !is_over.load(Ordering::SeqCst) {
                     log::info!("stopping: a second signal ends the process at once");
                     stop.stop();
-                    if matches!(heard.read(&mut byte), Ok(1)) {
-                        process::exit(1);
-                    }
+                    let _ = heard.read(&mut byte);
                 }
+                // The system's own way of ending would need the handlers to be gone.
+                process::exit(1);
             })?;
-            Ok(ids)
+            Ok(signals)
         }
     }
 
     impl Drop for Signals {
         fn drop(&mut self) {
-            // With the last sender the thread's pipe ends, and the thread with it.
-            for id in self.0.drain(..) {
-                low_level::unregister(id);
-            }
+            self.0.store(true, Ordering::SeqCst);
         }
     }
 }

@@ -98,7 +98,12 @@ impl Pattern {
     ) -> bool {
         match &self.shape {
             // The index has seen to it that the literal is there, and to its end if that matters.
-            Shape::Exact | Shape::Prefix => {
+            Shape::Exact => {
+                // The whole path, which needs no note.
+                groups.clear();
+                true
+            }
+            Shape::Prefix => {
                 groups.clear();
                 groups.push(Some(Span::from(0..self.literal.len())));
                 true

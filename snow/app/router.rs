@@ -195,11 +195,14 @@ impl Entry {
     }
 }
 
+/// The place of a route in the table; small, as every connection that waits remembers one.
+pub(crate) type RouteNumber = u32;
+
 /// What the table says about a request.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// The route at this index.
-    Route(usize),
+    Route(RouteNumber),
     /// `OPTIONS`, which no route takes itself: the methods there are.
     Options(String),
     /// There are routes for this path, for these other methods.
@@ -211,7 +214,7 @@ pub(crate) enum Found {
 }
 
 impl Found {
-    pub(crate) fn route(&self) -> Option<usize> {
+    pub(crate) fn route(&self) -> Option<RouteNumber> {
         match self {
             Found::Route(route) => Some(*route),
             Found::Options(_)
@@ -360,7 +363,8 @@ impl Router {
                 && match (earlier.pattern.shape(), entry.pattern.shape()) {
                     // One path: the earlier pattern matches it or not.
                     (_, Shape::Exact) => {
-                        earlier.pattern.matches(number, entry.pattern.literal(), &mut caches)
+                        entry.pattern.literal().starts_with(earlier.pattern.literal())
+                            && earlier.pattern.matches(number, entry.pattern.literal(), &mut caches)
                     }
                     (Shape::Prefix, _) => {
                         entry.pattern.literal().starts_with(earlier.pattern.literal())
@@ -368,6 +372,10 @@ impl Router {
                     _ => earlier.pattern.as_str() == entry.pattern.as_str(),
                 }
         })
+    }
+
+    pub(crate) fn entry(&self, route: RouteNumber) -> &Entry {
+        &self.entries[route as usize]
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -397,7 +405,7 @@ impl Router {
         }
         match best {
             usize::MAX => self.explain(method, path, caches),
-            number => Found::Route(number),
+            number => Found::Route(number as RouteNumber),
         }
     }
 

@@ -3,14 +3,17 @@
 use super::{
     App,
     handler::BoxHandler,
-    router::{Caches, Found},
+    router::{Caches, Found, RouteNumber},
     server::Connection,
 };
 use crate::{
     Error, ErrorKind,
     http::{Context, DateCache, Preface, Response, reason_text},
     net::{TcpListener, TcpStream},
-    rt::{Handle, StopSignal, Stopping, Time, panic_message, spawn, spawn_unpin, timeout},
+    rt::{
+        Handle, StopSignal, Stopping, Time, panic_message, sleep, spawn, spawn_unpin, timeout,
+        yield_now,
+    },
 };
 use http::{StatusCode, header};
 use std::{
@@ -37,6 +40,9 @@ const ACCEPTS_PER_TURN: usize = 64;
 
 /// How long a worker waits for a connection of another worker to end, when there are too many.
 const FULL_REST: Duration = Duration::from_millis(20);
+
+/// How long handshakes that have begun may take to end, when a listener is about to close.
+const LAST_ARRIVALS: Duration = Duration::from_millis(50);
 
 /// Seconds after which a client may try again that was turned away by a stop.
 const RETRY_AFTER: &str = "1";
@@ -70,7 +76,7 @@ impl Census {
         if let Some(address) = address {
             let mut by_address = self.by_address();
             let count = by_address.entry(address).or_default();
-            if *count >= most {
+            if *count >= most.max(1) {
                 return false;
             }
             *count += 1;
@@ -144,15 +150,15 @@ impl Worker {
         }
         let caches = &mut self.caches.borrow_mut();
         let found = router.find(&head.method, &head.path, caches, &mut parts.groups);
-        parts.route = found.route().unwrap_or(usize::MAX);
+        parts.route = found.route().map_or(usize::MAX, |route| route as usize);
         found
     }
 
     /// Returns the handler of a route, or the one for what was not found, and its timeout.
-    pub(super) fn handler(&self, route: Option<usize>) -> (&BoxHandler, Option<Duration>) {
+    pub(super) fn handler(&self, route: Option<RouteNumber>) -> (&BoxHandler, Option<Duration>) {
         match (route, &self.app.not_found) {
             (Some(route), _) => {
-                let entry = &self.app.router.entries()[route];
+                let entry = &self.app.router.entry(route);
                 (&entry.handler, entry.options.timeout.or(self.app.config.handler_timeout))
             }
             (None, Some(handler)) => (handler, self.app.config.handler_timeout),
@@ -160,8 +166,8 @@ impl Worker {
         }
     }
 
-    pub(super) fn route_name(&self, route: Option<usize>) -> &str {
-        route.map_or("-", |route| self.app.router.entries()[route].pattern.as_str())
+    pub(super) fn route_name(&self, route: Option<RouteNumber>) -> &str {
+        route.map_or("-", |route| self.app.router.entry(route).pattern.as_str())
     }
 
     /// Returns whether the access log is on.
@@ -170,7 +176,7 @@ impl Worker {
     }
 
     /// Logs the error that a response stands for, and lets `on_error` choose another response.
-    pub(super) fn review(&self, mut response: Response, route: Option<usize>) -> Response {
+    pub(super) fn review(&self, mut response: Response, route: Option<RouteNumber>) -> Response {
         let Some(error) = response.error.take() else { return response };
         if response.status.is_server_error() {
             log::error!("{}: {}", self.route_name(route), error.chain());
@@ -267,10 +273,13 @@ impl Worker {
     async fn one_left(&self) {
         let before = self.connections.get();
         poll_fn(|cx| {
-            if self.connections.get() < before || before == 0 {
+            if self.connections.get() < before {
                 return Poll::Ready(());
             }
-            self.waiting.borrow_mut().push(cx.waker().clone());
+            let mut waiting = self.waiting.borrow_mut();
+            if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                waiting.push(cx.waker().clone());
+            }
             Poll::Pending
         })
         .await;
@@ -320,18 +329,27 @@ pub(super) async fn run(
 ) -> io::Result<()> {
     let worker = Worker::new(app);
     let accepting = listeners.into_iter().map(|listener| {
-        let listener = TcpListener::from_std(listener);
-        spawn(accept(listener, Rc::clone(&worker)))
+        let accepting = accept(TcpListener::from_std(listener), Rc::clone(&worker));
+        let stop = stop.clone();
+        spawn(async move {
+            let outcome = accepting.await;
+            if let Err(error) = &outcome {
+                log::error!("a listener is unusable, so the server stops: {error}");
+                stop.stop(Stopping::Gracefully);
+            }
+            outcome
+        })
     });
     let accepting: Vec<_> = accepting.collect();
     stop.wait(Stopping::Gracefully).await;
     worker.stopping.set(Some(worker.handle.now()));
+    let before = worker.connections.get();
     // Acceptors take what the kernel holds already, and end.
     worker.handle.wake_all();
     for task in accepting {
         task.await?;
     }
-    let in_flight = worker.connections.get();
+    let in_flight = worker.connections.get().max(before);
     let all_left = async {
         while worker.connections.get() > 0 {
             worker.one_left().await;
@@ -356,31 +374,73 @@ async fn first_of(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
     .await;
 }
 
+/// What comes of waiting for a connection.
+enum Next {
+    Connection(TcpStream, SocketAddr),
+    /// There is one, and no room for it.
+    Full,
+    /// The worker is to stop, and the kernel has none.
+    End,
+}
+
 /// Accepts connections until the worker is to stop and the kernel has no more.
 async fn accept(mut listener: TcpListener, worker: Rc<Worker>) -> io::Result<()> {
     let mut accepted = 0;
     let mut episodes = 0;
+    let mut is_reported = false;
+    let mut is_last_look = false;
     loop {
-        if worker.is_full() {
-            episodes += 1;
-            let most = worker.app.config.max_connections;
-            log::warn!("no new connections for now (episode {episodes}): there are {most}");
-            while worker.is_full() {
+        let next = poll_fn(|cx| poll_next(&mut listener, &worker, &mut is_reported, cx));
+        match next.await? {
+            Next::Connection(stream, remote) => welcome(stream, remote, &worker),
+            Next::Full => {
+                if !std::mem::replace(&mut is_reported, true) {
+                    episodes += 1;
+                    let most = worker.app.config.max_connections;
+                    log::warn!(
+                        "cannot accept connections for now (episode {episodes}): there are {most}"
+                    );
+                }
                 let _ = timeout(FULL_REST, worker.one_left()).await;
             }
+            Next::End if is_last_look => return Ok(()),
+            Next::End => {
+                is_last_look = true;
+                if listener.refuse_arrivals() {
+                    sleep(LAST_ARRIVALS).await;
+                }
+            }
         }
-        let next = poll_fn(|cx| match listener.poll_accept(cx) {
-            Poll::Pending if worker.is_stopping() => Poll::Ready(None),
-            next => next.map(Some),
-        });
-        let Some(next) = next.await else { return Ok(()) };
-        let (stream, remote) = next?;
-        welcome(stream, remote, &worker);
         accepted += 1;
         if accepted % ACCEPTS_PER_TURN == 0 {
-            crate::rt::yield_now().await;
+            yield_now().await;
         }
     }
+}
+
+fn poll_next(
+    listener: &mut TcpListener,
+    worker: &Worker,
+    is_reported: &mut bool,
+    cx: &mut std::task::Context<'_>,
+) -> Poll<io::Result<Next>> {
+    if worker.is_full() {
+        return Poll::Ready(Ok(Next::Full));
+    }
+    let mut next = listener.poll_accept(cx);
+    if next.is_pending() && worker.is_stopping() {
+        // What the kernel holds would be reset with the listener.
+        listener.look_again();
+        next = listener.poll_accept(cx);
+        if next.is_pending() {
+            return Poll::Ready(Ok(Next::End));
+        }
+    }
+    // With nobody left who waits for room, the episode is over.
+    if next.is_pending() && std::mem::take(is_reported) {
+        log::info!("accepting connections again");
+    }
+    next.map_ok(|(stream, remote)| Next::Connection(stream, remote))
 }
 
 fn welcome(stream: TcpStream, remote: SocketAddr, worker: &Rc<Worker>) {

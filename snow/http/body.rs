@@ -11,9 +11,8 @@ use http::{HeaderName, HeaderValue, header};
 /// Digits of the largest chunk size: sixteen fill 64 bits. More, be they zeros, are an attack.
 const MAX_SIZE_DIGITS: u8 = 16;
 
-/// Content bytes in whose company one byte of framing costs nothing; see
-/// [`Config::max_chunk_overhead_bytes`].
-const OVERHEAD_PER_BYTE: u64 = 4;
+/// Bytes of framing that each byte of content allows; see [`Config::max_chunk_overhead_bytes`].
+const FREE_PER_BYTE: i64 = 4;
 
 /// Fields that make no sense, or do harm, behind the content (RFC 9110, section 6.5.1).
 const FORBIDDEN_TRAILERS: [HeaderName; 20] = [
@@ -118,7 +117,7 @@ impl Decoder {
     pub(crate) fn take_trailers(&mut self) -> Trailers {
         match self {
             Decoder::Length(_) => Trailers::new(),
-            Decoder::Chunked(chunked) => std::mem::take(&mut chunked.trailers),
+            Decoder::Chunked(chunked) => chunked.trailers.take().unwrap_or_default().fields,
         }
     }
 }
@@ -187,12 +186,18 @@ pub(crate) struct Chunked {
     state: ChunkState,
     /// Bytes of the current line.
     line_len: usize,
-    /// Bytes of framing so far, and of content.
-    overhead: u64,
-    content: u64,
-    /// The trailer section as far as it has come.
-    section: Vec<u8>,
-    trailers: Trailers,
+    /// Bytes of framing so far, less those that the content allows.
+    excess: i64,
+    /// `None` until the trailer section begins to come.
+    trailers: Option<Box<TrailerSection>>,
+}
+
+/// What comes behind the last chunk.
+#[derive(Default, Debug)]
+struct TrailerSection {
+    /// The section as far as it has come.
+    text: Vec<u8>,
+    fields: Trailers,
 }
 
 impl Default for Chunked {
@@ -200,10 +205,8 @@ impl Default for Chunked {
         Chunked {
             state: ChunkState::Size { size: 0, digits: 0 },
             line_len: 0,
-            overhead: 0,
-            content: 0,
-            section: Vec::new(),
-            trailers: Trailers::new(),
+            excess: 0,
+            trailers: None,
         }
     }
 }
@@ -216,7 +219,8 @@ impl Chunked {
                 ChunkState::Data { left } => {
                     let data = take(input, left);
                     let left = left - data.len() as u64;
-                    self.content += data.len() as u64;
+                    let allowed = (data.len() as i64).saturating_mul(FREE_PER_BYTE);
+                    self.excess = self.excess.saturating_sub(allowed);
                     self.state = match left {
                         0 => ChunkState::DataEnd,
                         _ => ChunkState::Data { left },
@@ -234,7 +238,7 @@ impl Chunked {
 
     /// Takes one byte of framing.
     fn step(&mut self, byte: u8, config: &Config) -> Result<ChunkState> {
-        self.overhead += 1;
+        self.excess += 1;
         self.line_len += 1;
         if self.line_len > config.max_chunk_line_bytes && self.state != ChunkState::Trailers {
             return Err(bad("a chunk-size line is too long"));
@@ -258,47 +262,47 @@ impl Chunked {
             ChunkState::DataEnd | ChunkState::DataEndLineFeed => {
                 Err(bad("a chunk is not followed by a line end"))
             }
-            ChunkState::Trailers => self.in_trailers(byte, config),
+            ChunkState::Trailers => {
+                let is_end = self.trailers.get_or_insert_default().take(byte, config)?;
+                Ok(if is_end { ChunkState::End } else { ChunkState::Trailers })
+            }
             ChunkState::Data { .. } | ChunkState::End => Ok(self.state),
         }
     }
 
     fn check_overhead(&self, config: &Config) -> Result<()> {
-        let free = self.content.saturating_mul(OVERHEAD_PER_BYTE);
-        if self.overhead.saturating_sub(free) > config.max_chunk_overhead_bytes {
+        if self.excess > i64::from(config.max_chunk_overhead_bytes) {
             return Err(bad("a chunked body consists of framing more than of content"));
         }
         Ok(())
     }
+}
 
-    fn in_trailers(&mut self, byte: u8, config: &Config) -> Result<ChunkState> {
-        if self.section.ends_with(b"\r") && byte != b'\n' {
+impl TrailerSection {
+    /// Takes one byte of the section; true when that was its end.
+    fn take(&mut self, byte: u8, config: &Config) -> Result<bool> {
+        if self.text.ends_with(b"\r") && byte != b'\n' {
             return Err(bad("the trailer section has a bare carriage return"));
         }
-        self.section.push(byte);
-        if self.section.len() > config.max_trailer_bytes {
+        self.text.push(byte);
+        if self.text.len() > config.max_trailer_bytes {
             return Err(Error::new(ErrorKind::HeadTooLarge, "the trailer section is too large"));
         }
         if byte != b'\n' {
-            return Ok(ChunkState::Trailers);
+            return Ok(false);
         }
-        match &*self.section {
-            b"\r\n" => {}
-            [.., b'\r', b'\n', b'\r', b'\n'] => self.parse_trailers(config)?,
-            [.., b'\r', b'\n'] => {
-                // A malformed field is refused at its end and not at that of the section.
-                self.parse_trailers(config)?;
-                return Ok(ChunkState::Trailers);
-            }
-            _ => return Err(bad("the trailer section has a bare line feed")),
+        match &*self.text {
+            b"\r\n" => Ok(true),
+            [.., b'\r', b'\n', b'\r', b'\n'] => self.parse(config).map(|()| true),
+            // A malformed field is refused at its end and not at that of the section.
+            [.., b'\r', b'\n'] => self.parse(config).map(|()| false),
+            _ => Err(bad("the trailer section has a bare line feed")),
         }
-        self.section = Vec::new();
-        Ok(ChunkState::End)
     }
 
-    fn parse_trailers(&mut self, config: &Config) -> Result<()> {
+    fn parse(&mut self, config: &Config) -> Result<()> {
         let mut fields = vec![httparse::EMPTY_HEADER; config.max_trailers];
-        let fields = match httparse::parse_headers(&self.section, &mut fields) {
+        let fields = match httparse::parse_headers(&self.text, &mut fields) {
             Ok(httparse::Status::Complete((_, fields))) => fields,
             Ok(httparse::Status::Partial) => return Ok(()),
             Err(httparse::Error::TooManyHeaders) => {
@@ -314,7 +318,7 @@ impl Chunked {
                 return Err(bad("a trailer field is malformed"));
             };
             if !FORBIDDEN_TRAILERS.contains(&name) {
-                self.trailers.push((name, value));
+                self.fields.push((name, value));
             }
         }
         Ok(())

@@ -99,7 +99,8 @@ impl Stream for BodyStream {
         let mut shared = lock(&self.0);
         if let Some(chunk) = shared.chunks.pop_front() {
             shared.len -= chunk.len();
-            wake(&mut shared.feeder);
+            let waker = shared.feeder.take();
+            wake(shared, waker);
             return Poll::Ready(Some(Ok(Bytes::from(chunk))));
         }
         match shared.end.replace(Ok(())) {
@@ -109,7 +110,8 @@ impl Stream for BodyStream {
                 shared.end = None;
                 shared.reader = Some(cx.waker().clone());
                 if mem::replace(&mut shared.interest, Interest::Reads) == Interest::NotYet {
-                    wake(&mut shared.feeder);
+                    let waker = shared.feeder.take();
+                    wake(shared, waker);
                 }
                 Poll::Pending
             }
@@ -123,7 +125,8 @@ impl Drop for BodyStream {
         shared.interest = Interest::Gone;
         shared.chunks.clear();
         shared.len = 0;
-        wake(&mut shared.feeder);
+        let waker = shared.feeder.take();
+        wake(shared, waker);
     }
 }
 
@@ -133,8 +136,10 @@ impl fmt::Debug for BodyStream {
     }
 }
 
-fn wake(waker: &mut Option<Waker>) {
-    if let Some(waker) = waker.take() {
+/// Wakes with the lock open: a waker may drop a task, which may own an end of this body.
+fn wake(shared: MutexGuard<'_, Shared>, waker: Option<Waker>) {
+    drop(shared);
+    if let Some(waker) = waker {
         waker.wake();
     }
 }
@@ -151,14 +156,16 @@ impl BodyFeed {
             Some(last) if last.len() + piece.len() <= SMALL => last.extend_from_slice(piece),
             _ => shared.chunks.push_back(piece.to_vec()),
         }
-        wake(&mut shared.reader);
+        let waker = shared.reader.take();
+        wake(shared, waker);
     }
 
     /// Says that nothing more comes, and why.
     pub(crate) fn end(&self, how: Result<()>) {
         let mut shared = lock(&self.0);
         shared.end = Some(how);
-        wake(&mut shared.reader);
+        let waker = shared.reader.take();
+        wake(shared, waker);
     }
 
     /// Is ready when there is room for more, or nobody reads any more.
@@ -194,7 +201,8 @@ impl Drop for BodyFeed {
         if shared.end.is_none() {
             let reason = "the client left before the end of its content";
             shared.end = Some(Err(Error::new(ErrorKind::BadRequest, reason)));
-            wake(&mut shared.reader);
+            let waker = shared.reader.take();
+            wake(shared, waker);
         }
     }
 }

@@ -226,7 +226,7 @@ impl Conn {
             owed.is_keep_alive = false;
         }
         // More than will be thrown away: say so now, and close then.
-        if self.declared_content() > config.max_drain_bytes {
+        if self.declared_content() > config.max_drain_bytes.into() {
             owed.is_keep_alive = false;
         }
         let framing = encode::write_head(out, response, &mut owed, preface);

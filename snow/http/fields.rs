@@ -38,6 +38,7 @@ pub(super) fn take_fields(
     head: &mut Head,
 ) -> Result<()> {
     head.fields.clear();
+    head.fields.reserve_exact(fields.len());
     head.host = None;
     head.expects_continue = false;
     let mut facts = Facts::default();

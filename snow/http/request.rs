@@ -54,12 +54,13 @@ pub(crate) struct Context {
 pub(crate) struct Parts {
     pub(crate) head: Head,
     pub(crate) body: RequestBody,
-    pub(crate) trailers: super::body::Trailers,
+    pub(crate) trailers: Box<[(http::HeaderName, http::HeaderValue)]>,
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) context: Option<Arc<Context>>,
     /// The route that was found, as an index into `Context::group_names`.
     pub(crate) route: usize,
-    /// Where in the path each group of the route matched; the first is the whole match.
+    /// Where in the path each group of the route matched; the first is the whole match. Empty when
+    /// the route is one literal path.
     pub(crate) groups: Vec<Option<Span>>,
 }
 
@@ -169,7 +170,13 @@ impl Request {
             Some(group) => group,
             None => name.parse().ok()?,
         };
-        std::str::from_utf8(&parts.head.path[(*parts.groups.get(group)?)?.range()]).ok()
+        let path = &parts.head.path;
+        let matched = match parts.groups.get(group) {
+            Some(place) => &path[(*place)?.range()],
+            None if group == 0 => path,
+            None => return None,
+        };
+        std::str::from_utf8(matched).ok()
     }
 
     /// Parses what a group matched.
@@ -309,7 +316,7 @@ impl Drop for Request {
         let is_small = parts.head.text.capacity() <= KEPT_HEAD_BYTES;
         // Content, state and stream end here, whoever uses the storage next.
         parts.body = RequestBody::Empty;
-        parts.trailers.clear();
+        parts.trailers = Box::default();
         parts.context = None;
         // A thread that ends keeps nothing.
         let _ = SPARE.try_with(|spare| {

@@ -12,7 +12,7 @@ const READ_BUF_BYTES: usize = 64 * 1024;
 const KEEP_BYTES: usize = 256 * 1024;
 
 thread_local! {
-    static SPARE: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+    static SPARE: Cell<[Option<Box<Scratch>>; 2]> = const { Cell::new([None, None]) };
 }
 
 /// A thread's buffers, borrowed for as long as one poll of one connection lasts.
@@ -26,14 +26,17 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Runs `work` with the buffers of this thread.
     pub(crate) fn with<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
-        // Taken and not borrowed, so that whatever `work` calls may do the same.
-        let mut scratch = SPARE.take().unwrap_or_else(|| {
+        // Taken and not borrowed, so that whatever `work` calls may do the same; it does so once.
+        let [first, second] = SPARE.take();
+        SPARE.set([second, None]);
+        let mut scratch = first.unwrap_or_else(|| {
             Box::new(Scratch { input: vec![0; READ_BUF_BYTES], output: Vec::new() })
         });
         let result = work(&mut scratch);
         scratch.output.clear();
         if scratch.output.capacity() <= KEEP_BYTES {
-            SPARE.set(Some(scratch));
+            let [first, _] = SPARE.take();
+            SPARE.set([Some(scratch), first]);
         }
         result
     }

@@ -134,6 +134,8 @@ impl Stream for ServerPipe {
         !self.0.borrow().to_server.is_empty()
     }
 
+    fn retry_write(&mut self) {}
+
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left> {
         let mut shared = self.0.borrow_mut();
         shared.server = Some(cx.waker().clone());

@@ -18,6 +18,9 @@ pub(crate) trait Stream {
     /// Returns whether there may be something to read, as far as is known without a system call.
     fn has_input(&self) -> bool;
 
+    /// Has the next write tried, though no event has told of room.
+    fn retry_write(&mut self);
+
     /// Is ready when the peer has left, as far as can be known without reading; what it sent before
     /// may still be unread.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left>;

@@ -20,6 +20,9 @@ use std::{
 /// How long a listener rests that could not accept, unless a descriptor is freed before.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
+/// Slices that one vectored write takes, on every system (`IOV_MAX`).
+const MAX_SLICES: usize = 16;
+
 /// How a listener is set up.
 ///
 /// # Examples
@@ -97,6 +100,29 @@ fn set_reuse_port(socket: &Socket) -> io::Result<()> {
 #[cfg(not(unix))]
 fn set_reuse_port(_: &Socket) -> io::Result<()> {
     Ok(())
+}
+
+/// Attaches a filter to a listener that drops segments with SYN and without ACK.
+#[cfg(target_os = "linux")]
+fn refuse_arrivals(listener: &mio::net::TcpListener) -> bool {
+    use socket2::SockFilter;
+
+    const FLAGS_BYTE: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    let program = [
+        SockFilter::new(0x30, 0, 0, FLAGS_BYTE), // load the flags
+        SockFilter::new(0x54, 0, 0, SYN | ACK),  // keep these two
+        SockFilter::new(0x15, 0, 1, SYN),        // if SYN alone is set,
+        SockFilter::new(0x06, 0, 0, 0),          //   drop the segment,
+        SockFilter::new(0x06, 0, 0, u32::MAX),   //   else pass it whole
+    ];
+    SockRef::from(listener).attach_filter(&program).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn refuse_arrivals(_: &mio::net::TcpListener) -> bool {
+    false
 }
 
 /// A TCP socket that connections are accepted from.
@@ -179,6 +205,18 @@ impl TcpListener {
     /// When the listener itself is unusable.
     pub async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    /// Has the next accept ask the kernel, though no event has told of a connection.
+    pub(crate) fn look_again(&self) {
+        self.source.set_undrained(Interest::Read);
+    }
+
+    /// Has the kernel pass over clients that begin to connect, who try again a second later, and lets
+    /// those go on who have begun: what is in the queue of a listener that closes is reset. False where
+    /// the system does not have that.
+    pub(crate) fn refuse_arrivals(&self) -> bool {
+        refuse_arrivals(self.source.io())
     }
 
     /// Accepts a connection if there is one; see [`accept`](TcpListener::accept).
@@ -347,7 +385,8 @@ impl Stream for TcpStream {
             [one] => io.write(one),
             several => io.write_vectored(several),
         }))?;
-        if count < wanted {
+        // Of more slices than this the rest was not even tried.
+        if count < wanted && bufs.len() <= MAX_SLICES {
             self.source.set_drained(Interest::Write);
         }
         Poll::Ready(Ok(count))
@@ -355,6 +394,10 @@ impl Stream for TcpStream {
 
     fn has_input(&self) -> bool {
         !self.source.is_drained(Interest::Read)
+    }
+
+    fn retry_write(&mut self) {
+        self.source.set_undrained(Interest::Write);
     }
 
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left> {

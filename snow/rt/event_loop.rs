@@ -233,7 +233,10 @@ impl EventLoop {
         }
         // Time stands still while blocking work is on its way; what sockets have comes first too.
         let Some(deadline) = next.filter(|_| super::blocking::is_idle()) else {
-            return inner.reactor.wait(Some(VIRTUAL_PATIENCE));
+            inner.reactor.wait(Some(VIRTUAL_PATIENCE))?;
+            // Whoever waits for something that never comes may want to give up, in real time.
+            self.root.woken.store(true, Ordering::SeqCst);
+            return Ok(());
         };
         inner.reactor.wait(Some(Duration::ZERO))?;
         if !inner.tasks.has_woken() && !inner.tasks.inbox().has_woken() && !self.root.is_woken() {

@@ -14,7 +14,7 @@ mod worker;
 
 pub use blocking::{Unblock, unblock};
 pub use task::Task;
-pub(crate) use task::panic_message;
+pub(crate) use task::{Contained, panic_message};
 pub use timer::{Elapsed, Sleep, Timeout, sleep, timeout};
 
 pub use event_loop::{Counts, block_on, counts, spawn};

@@ -137,7 +137,8 @@ impl Reactor {
         self.slots.borrow_mut().end_rest();
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
+            // Nothing was fetched, and the process may have slept past many a deadline: look again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
             outcome => outcome?,
         }
         let slots = &mut self.slots.borrow_mut().slots;
@@ -245,6 +246,12 @@ impl<S: mio::event::Source> Source<S> {
     pub(crate) fn set_blocked(&self, interest: Interest) {
         let slots = &mut self.handle.reactor().slots.borrow_mut().slots;
         slots[self.slot as usize].direction(interest).drained = true;
+    }
+
+    /// Has the next operation of this direction tried, whatever the events say.
+    pub(crate) fn set_undrained(&self, interest: Interest) {
+        let slots = &mut self.handle.reactor().slots.borrow_mut().slots;
+        slots[self.slot as usize].direction(interest).drained = false;
     }
 
     /// Returns whether an operation of this direction has used up what there was, and no event has

@@ -94,7 +94,10 @@ impl Tasks {
     {
         let mut alive = self.alive.borrow_mut();
         let entry = alive.vacant_entry();
-        let guarded = Guarded { future, _alive: Alive { handle, key: entry.key() as u32 } };
+        let guarded = Guarded {
+            future: Contained::new(future),
+            _alive: Alive { handle, key: entry.key() as u32 },
+        };
         let inbox = Arc::clone(&self.inbox);
         let (runnable, task) = async_task::Builder::new()
             .spawn_local(move |()| guarded, move |runnable| inbox.push(runnable));
@@ -176,8 +179,30 @@ impl Drop for Alive {
 /// where it was moved to be pinned.
 struct Guarded<F> {
     // Dropped before the task is taken off the list.
-    future: F,
+    future: Contained<F>,
     _alive: Alive,
+}
+
+/// Something of the program's whose drop may panic; elsewhere that would end the process.
+pub(crate) struct Contained<T>(Option<T>);
+
+impl<T> Contained<T> {
+    pub(crate) fn new(inner: T) -> Contained<T> {
+        Contained(Some(inner))
+    }
+
+    pub(crate) fn get(&mut self) -> &mut T {
+        self.0.as_mut().expect("there until dropped")
+    }
+}
+
+impl<T> Drop for Contained<T> {
+    fn drop(&mut self) {
+        let inner = self.0.take();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(inner))) {
+            log::error!("a drop panicked: {}", panic_message(&*panic));
+        }
+    }
 }
 
 /// What a task leaves behind: its output, or what it panicked with.
@@ -187,7 +212,7 @@ impl<F: Future + Unpin> Future for Guarded<F> {
     type Output = Outcome<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<F::Output>> {
-        let future = Pin::new(&mut self.future);
+        let future = Pin::new(self.future.get());
         match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(poll) => poll.map(Ok),
             Err(panic) => {
@@ -236,7 +261,7 @@ impl<T> Task<T> {
         drop(self);
     }
 
-    /// Drops the task's future, at once or as soon as it is no longer being polled.
+    /// Has the loop drop the task's future, when it comes to it next.
     pub fn cancel(mut self) {
         drop(self.task.take());
     }

@@ -61,6 +61,17 @@ impl StopSignal {
     }
 }
 
+/// Stops the other workers when one of them panics, which would be waited for else.
+struct StopOnPanic<'a>(&'a StopSignal);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop(Stopping::Now);
+        }
+    }
+}
+
 /// Runs `main(n)` for each `n` below `count` on a loop and a thread of its own, the first on this
 /// thread, until all have returned.
 ///
@@ -79,6 +90,7 @@ where
     F: Future<Output = io::Result<()>>,
 {
     let run_one = |index: usize| {
+        let _guard = StopOnPanic(stop);
         let outcome = EventLoop::new(Clock::system()).and_then(|it| it.run(main(index))?);
         if outcome.is_err() {
             stop.stop(Stopping::Now);

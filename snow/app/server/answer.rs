@@ -8,6 +8,7 @@ use crate::{
     net::{Scratch, Stream},
     rt::Time,
 };
+use http::StatusCode;
 use std::{
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -59,7 +60,10 @@ impl<S: Stream> Connection<S> {
         };
         match meanwhile {
             Meanwhile::Nothing => Poll::Pending,
-            Meanwhile::Left => Poll::Ready(Step::Wait(Wait::End(End::Close))),
+            Meanwhile::Left => {
+                self.record(&mut pending.exchange, client_closed_request(), 0);
+                Poll::Ready(Step::Wait(Wait::End(End::Close)))
+            }
             Meanwhile::Answered(response) => {
                 let exchange = mem::take(&mut pending.exchange);
                 Poll::Ready(self.respond(response, exchange, pending.feed.take(), output))
@@ -93,6 +97,11 @@ impl<S: Stream> Connection<S> {
         cx.waker().wake_by_ref();
         Meanwhile::Nothing
     }
+}
+
+/// What the access log says of a request whose client left before its answer; never sent.
+fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// What came of waiting for a handler.

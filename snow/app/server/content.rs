@@ -21,7 +21,7 @@ pub(super) struct Incoming {
     pub(super) content: Vec<u8>,
     /// Bytes of content that are still allowed.
     pub(super) limit: u64,
-    pub(super) pace: Pace,
+    pub(super) began: Time,
     /// Until when more has to come.
     pub(super) stalls: Time,
     pub(super) held: Held,
@@ -63,7 +63,7 @@ impl<S: Stream> Connection<S> {
                 Piece::Incomplete => return Ok(false),
                 Piece::End => {
                     let parts = incoming.request.parts_mut();
-                    parts.trailers = self.conn.end_content();
+                    parts.trailers = self.conn.end_content().into();
                     parts.body = RequestBody::Whole(mem::take(&mut incoming.content));
                     return Ok(true);
                 }
@@ -116,7 +116,8 @@ impl<S: Stream> Connection<S> {
             }
             Poll::Pending => {
                 let (rate, after) = (config.min_body_rate, config.body_timeout);
-                let is_too_slow = incoming.pace.is_below(rate, after, self.now());
+                let pace = Pace { began: incoming.began, bytes: incoming.content.len() as u64 };
+                let is_too_slow = pace.is_below(rate, after, self.now());
                 self.deadline.set(incoming.stalls);
                 if is_too_slow || self.deadline.poll_passed(cx).is_ready() {
                     return Poll::Ready(Err(too_slow()));
@@ -124,7 +125,6 @@ impl<S: Stream> Connection<S> {
                 return Poll::Pending;
             }
         };
-        incoming.pace.bytes += len as u64;
         incoming.stalls = self.now() + config.body_timeout;
         let mut rest = &input[..len];
         let is_complete = self.gather(incoming, &mut rest)?;

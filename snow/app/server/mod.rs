@@ -15,12 +15,12 @@ mod content;
 mod output;
 mod turn;
 
-use super::worker::Worker;
+use super::{router::RouteNumber, worker::Worker};
 use crate::{
     Error, ErrorKind,
     http::{Conn, Content},
     net::Stream,
-    rt::{Deadline, Time, panic_message},
+    rt::{Contained, Deadline, Time},
 };
 use answer::Pending;
 use content::{Feed, Incoming};
@@ -31,12 +31,15 @@ use std::{
     future::Future,
     mem,
     net::SocketAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
 };
+
+/// Changes of what a connection waits for before others have their turn: so many requests that are not
+/// answered at once, if their answers and the next requests are there each time.
+const WAITS_PER_TURN: usize = 16;
 
 /// Reads of one connection before others have their turn.
 const READS_PER_TURN: usize = 4;
@@ -99,7 +102,7 @@ enum Phase {
     /// The first byte of the next request.
     Idle,
     /// The end of content that nobody reads, of which so many bytes have come.
-    Drain { bytes: u64 },
+    Drain { bytes: u32 },
 }
 
 /// What came of looking at the input.
@@ -120,7 +123,7 @@ enum Step {
 #[derive(Default)]
 struct Exchange {
     /// `None` when no route takes it.
-    route: Option<usize>,
+    route: Option<RouteNumber>,
     record: Option<Box<Record>>,
 }
 
@@ -215,7 +218,7 @@ impl<S: Stream + Unpin> Future for Connection<S> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
+        for _ in 0..WAITS_PER_TURN {
             if self.outbox.is_some() {
                 if let Err(end) = ready!(self.poll_flush(cx)) {
                     self.wait = Wait::End(end);
@@ -251,28 +254,8 @@ impl<S: Stream + Unpin> Future for Connection<S> {
                 }
             }
         }
-    }
-}
-
-/// Something of the program's whose drop may panic.
-struct Contained<T>(Option<T>);
-
-impl<T> Contained<T> {
-    fn new(inner: T) -> Contained<T> {
-        Contained(Some(inner))
-    }
-
-    fn get(&mut self) -> &mut T {
-        self.0.as_mut().expect("there until dropped")
-    }
-}
-
-impl<T> Drop for Contained<T> {
-    fn drop(&mut self) {
-        let inner = self.0.take();
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(inner))) {
-            log::error!("a drop panicked: {}", panic_message(&*panic));
-        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

@@ -50,7 +50,7 @@ fn unwritten<'a>(bytes: &'a [u8], content: &'a Content, written: usize) -> (&'a 
 /// A response whose content is made while it is sent.
 pub(super) struct Outgoing {
     pub(super) content: Contained<ContentStream>,
-    pub(super) trailers: Option<MakeTrailers>,
+    pub(super) trailers: Contained<Option<MakeTrailers>>,
     pub(super) exchange: Exchange,
     pub(super) status: StatusCode,
     pub(super) sent: u64,
@@ -109,7 +109,9 @@ impl<S: Stream> Connection<S> {
     /// Moves to the outbox what the peer has not taken.
     fn keep_unwritten(&mut self, output: &mut Vec<u8>, content: Content, written: usize) {
         let (first, second) = unwritten(output, &content, written);
-        let len = first.len() + second.len();
+        // Content that is shared is there whether it is sent or not.
+        let is_own = matches!(content, Content::Owned(_));
+        let len = first.len() + if is_own { second.len() } else { 0 };
         let (bytes, now) = (first.to_vec(), self.now());
         self.outbox = Some(Box::new(Outbox {
             written: written.saturating_sub(output.len()),
@@ -148,27 +150,45 @@ impl<S: Stream> Connection<S> {
 
     /// Writes the outbox as fast as the peer takes it, and gives up on one that is too slow.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
-        let error = match self.poll_outbox(cx) {
-            Poll::Ready(Ok(())) => {
-                self.renew_deadline();
-                return Poll::Ready(Ok(()));
-            }
-            Poll::Ready(Err(error)) => error,
-            Poll::Pending => {
-                let Some(outbox) = &self.outbox else { return Poll::Pending };
-                let config = &self.worker.app.config;
-                let (rate, after) = (config.min_write_rate, config.write_timeout);
-                let is_too_slow = outbox.pace.is_below(rate, after, self.now());
-                self.deadline.set(outbox.stalls);
-                if !is_too_slow {
-                    ready!(self.deadline.poll_passed(cx));
+        let outcome = match self.poll_outbox(cx) {
+            Poll::Pending if ready!(self.poll_write_stall(cx)) => {
+                // An event tells of room only when there is much of it: a slow reader may have made some.
+                self.stream.retry_write();
+                match self.poll_outbox(cx) {
+                    Poll::Pending if ready!(self.poll_write_stall(cx)) => {
+                        Err(io::ErrorKind::TimedOut.into())
+                    }
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(outcome) => outcome,
                 }
-                io::ErrorKind::TimedOut.into()
             }
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(outcome) => outcome,
         };
-        self.outbox = None;
-        log::debug!("{}: the peer does not take its answer: {error}", self.peer());
-        Poll::Ready(Err(End::Reset))
+        Poll::Ready(match outcome {
+            Ok(()) => {
+                self.renew_deadline();
+                Ok(())
+            }
+            Err(error) => {
+                self.outbox = None;
+                log::debug!("{}: the peer does not take its answer: {error}", self.peer());
+                Err(End::Reset)
+            }
+        })
+    }
+
+    /// Is ready, and true, when the peer has taken nothing for too long or is too slow.
+    fn poll_write_stall(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let Some(outbox) = &self.outbox else { return Poll::Pending };
+        let config = &self.worker.app.config;
+        let (rate, after) = (config.min_write_rate, config.write_timeout);
+        let is_too_slow = outbox.pace.is_below(rate, after, self.now());
+        self.deadline.set(outbox.stalls);
+        match self.deadline.poll_passed(cx) {
+            Poll::Pending if !is_too_slow => Poll::Pending,
+            _ => Poll::Ready(true),
+        }
     }
 
     /// Sends content as it is made and as fast as the peer takes it.
@@ -205,16 +225,22 @@ impl<S: Stream> Connection<S> {
     fn poll_unmade(&mut self, outgoing: &mut Outgoing, cx: &mut Context<'_>) -> Poll<Wait> {
         let feed_stalls = outgoing.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls);
         if self.poll_left(&mut outgoing.grace, feed_stalls, cx) {
-            return Poll::Ready(Wait::End(End::Close));
+            return Poll::Ready(self.abandon(outgoing));
         }
         self.deadline.set(feed_stalls.min(outgoing.grace));
         ready!(self.deadline.poll_passed(cx));
         if outgoing.grace <= self.now() {
-            return Poll::Ready(Wait::End(End::Close));
+            return Poll::Ready(self.abandon(outgoing));
         }
         // Content has stalled, which is for the handler to hear.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Ends a response whose client has left.
+    fn abandon(&mut self, outgoing: &mut Outgoing) -> Wait {
+        self.record(&mut outgoing.exchange, outgoing.status, outgoing.sent);
+        Wait::End(End::Close)
     }
 
     /// Collects content until there is enough to write: `None`, or what comes after the end.
@@ -246,6 +272,7 @@ impl<S: Stream> Connection<S> {
                 None => return Poll::Ready(Some(self.end_stream(outgoing, output))),
             };
             if let Err(error) = outcome {
+                self.record(&mut outgoing.exchange, outgoing.status, outgoing.sent);
                 return Poll::Ready(Some(self.break_off(&error)));
             }
         }
@@ -253,7 +280,7 @@ impl<S: Stream> Connection<S> {
     }
 
     fn end_stream(&mut self, outgoing: &mut Outgoing, output: &mut Vec<u8>) -> Step {
-        let make = outgoing.trailers.take();
+        let make = outgoing.trailers.get().take();
         let made = catch_unwind(AssertUnwindSafe(|| make.map(|make| make()).unwrap_or_default()));
         let step = match made {
             Ok(trailers) => match self.finish(output, &trailers) {
@@ -313,6 +340,8 @@ impl<S: Stream> Connection<S> {
                 None
             }
             End::Linger => {
+                // What it has sent is of no use any more.
+                drop(self.take_inbox());
                 self.stream.shutdown_write().ok()?;
                 self.deadline.set(self.now() + self.worker.app.config.linger_timeout);
                 Some(Wait::Linger)

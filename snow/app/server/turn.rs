@@ -8,7 +8,7 @@ use crate::{
     Error, ErrorKind,
     app::{
         reply::{Answer, Reply},
-        router::Found,
+        router::{Found, RouteNumber},
         worker::Worker,
     },
     http::{After, BodyStream, Content, Piece, Request, RequestBody, Response, Trailers},
@@ -206,15 +206,15 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Throws content away that no handler has read; `None` when it is at its end.
-    fn discard(&mut self, worker: &Worker, mut bytes: u64, rest: &mut &[u8]) -> Option<Step> {
+    fn discard(&mut self, worker: &Worker, mut bytes: u32, rest: &mut &[u8]) -> Option<Step> {
         loop {
             match self.conn.receive_content(rest, &worker.app.config) {
-                Ok(Piece::Data(data)) => bytes += data.len() as u64,
+                Ok(Piece::Data(data)) => bytes = bytes.saturating_add(data.len() as u32),
                 Ok(Piece::Incomplete) => {
                     // The deadline stays: what is thrown away has one for all of it.
                     self.phase = Phase::Drain { bytes };
-                    let declared = bytes.saturating_add(self.conn.declared_content());
-                    if declared <= worker.app.config.max_drain_bytes {
+                    let left = worker.app.config.max_drain_bytes.saturating_sub(bytes);
+                    if self.conn.declared_content() <= left.into() {
                         return Some(Step::Starving);
                     }
                     return Some(Step::Wait(Wait::End(End::Linger)));
@@ -253,7 +253,7 @@ impl<S: Stream> Connection<S> {
     fn take_content(
         &mut self,
         worker: &Rc<Worker>,
-        route: usize,
+        route: RouteNumber,
         mut request: Request,
         exchange: Exchange,
         rest: &mut &[u8],
@@ -262,7 +262,7 @@ impl<S: Stream> Connection<S> {
     ) -> Step {
         request.parts_mut().context = Some(worker.context());
         let config = &worker.app.config;
-        let options = &worker.app.router.entries()[route].options;
+        let options = &worker.app.router.entry(route).options;
         let limit = options.max_body_bytes.unwrap_or(config.max_body_bytes);
         let remaining = self.conn.remaining_content();
         if remaining == Some(0) {
@@ -288,7 +288,7 @@ impl<S: Stream> Connection<S> {
             exchange,
             content: Vec::new(),
             limit,
-            pace: Pace::new(now),
+            began: now,
             stalls: now + config.body_timeout,
             held: worker.hold(0),
         });
@@ -385,6 +385,7 @@ impl<S: Stream> Connection<S> {
             match body.0 {
                 Content::Stream(content) => {
                     let content = Contained::new(content);
+                    let trailers = Contained::new(trailers);
                     let grace = Time::NEVER;
                     let outgoing =
                         Outgoing { content, trailers, exchange, status, sent, grace, feed };
