@@ -331,6 +331,19 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
+    /// Returns how often its threads have gone to sleep by themselves.
+    #[track_caller]
+    fn switches(&self) -> usize {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let of_one = |task: io::Result<fs::DirEntry>| {
+            let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+            let mut lines = status.lines();
+            let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            count.unwrap().trim().parse::<usize>().unwrap()
+        };
+        tasks.map(of_one).sum()
+    }
+
     #[track_caller]
     fn proc(&self, file: &str) -> String {
         let path = format!("/proc/{}/{file}", self.child.id());
@@ -1101,6 +1114,20 @@ fn half_heads_are_within_the_bound_for_all() {
 }
 
 // Time.
+
+/// Neither a tick nor a timer that was left behind wakes a server with nothing to do.
+#[test]
+fn idle_connections_wake_nobody() {
+    let process = Process::start("defaults");
+    let mut clients: Vec<_> = (0..affordable(1000)).map(|_| process.connect()).collect();
+    clients.iter_mut().for_each(|client| client.get("/").expect(200, "hello"));
+    thread::sleep(millis(300));
+    let before = process.switches();
+    // The bound for the first byte, which none of them has before it any more, is 15 s.
+    thread::sleep(Duration::from_secs(16));
+    assert_eq!(process.switches(), before, "times that a thread went to sleep again");
+    clients[0].get("/").expect(200, "hello");
+}
 
 #[test]
 fn a_process_that_was_paused_answers_what_came_meanwhile() {

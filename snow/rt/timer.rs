@@ -133,10 +133,14 @@ impl Timers {
     }
 }
 
+/// How early a timer may fire for nothing: so much that a busy connection moves its timer once in a
+/// while, so little that an idle one is not woken long before its deadline.
+const TOO_EARLY: Duration = Duration::from_secs(10);
+
 /// One deadline that is moved often and reached seldom, as a connection's is.
 ///
 /// Moving it later is a store: the timer that is armed fires early, finds the deadline moved, and is
-/// armed again. It wakes the task that polled it last when it was armed, so one task polls it for
+/// armed again; one that would fire much too early is armed anew at once. It wakes the task that polled it last when it was armed, so one task polls it for
 /// its whole life.
 pub(crate) struct Deadline {
     handle: Handle,
@@ -167,7 +171,7 @@ impl Deadline {
             // What is due has fired: the loop fires timers with the same `now`.
             if key.0 <= now {
                 self.armed = None;
-            } else if key.0 > self.when {
+            } else if key.0 > self.when || key.0 + TOO_EARLY < self.when {
                 self.disarm();
             }
         }
