@@ -234,8 +234,8 @@ fn configure(config: &mut Config, name: &str) {
             config.linger_timeout = millis(200);
         }
         "patient" => {
-            config.first_byte_timeout = Duration::from_secs(5);
-            config.keep_alive_timeout = Duration::from_secs(2);
+            config.first_byte_timeout = Duration::from_secs(10);
+            config.keep_alive_timeout = Duration::from_secs(6);
         }
         "few" => {
             config.max_connections = 6;
@@ -1142,7 +1142,7 @@ fn a_process_that_was_paused_answers_what_came_meanwhile() {
     clients.iter_mut().for_each(|client| client.ask("GET", "/"));
     let mut fresh = process.connect();
     fresh.ask("GET", "/");
-    thread::sleep(millis(2500));
+    thread::sleep(millis(6500));
     process.signal("-CONT");
     slow.read().expect(200, "done");
     fresh.read().expect(200, "hello");

@@ -113,14 +113,15 @@ pub(crate) fn parse_head(
     let visible = &input[..input.len().min(max)];
     // Most heads come whole, which parsing finds out; only what does not is searched for its end.
     let is_first_look = *scan == Scan::default();
-    if is_first_look || has_end(visible, scan) || wants_look(visible, scan) {
+    let is_last_look = input.len() > max;
+    if is_first_look || is_last_look || has_end(visible, scan) || wants_look(visible, scan) {
         scan.examined = visible.len() as u32;
         if let Some(len) = parse_whole(visible, config, head)? {
             *scan = Scan::default();
             return Ok(Some(lead + len));
         }
     }
-    if input.len() > max {
+    if is_last_look {
         return Err(Error::new(ErrorKind::HeadTooLarge, "the head of the request is too large"));
     }
     Ok(None)
