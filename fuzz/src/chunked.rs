@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
     fn count(&mut self, len: usize) -> Result<(), Verdict> {
         self.overhead += len as u64;
         let free = 4 * self.content.len() as u64;
-        match self.overhead.saturating_sub(free) > self.config.max_chunk_overhead_bytes {
+        match self.overhead.saturating_sub(free) > self.config.max_chunk_overhead_bytes.into() {
             true => Err(Verdict::Refused("too much framing")),
             false => Ok(()),
         }

@@ -114,6 +114,6 @@ fn content(
 /// Limits for the reader of what Snow itself has sent.
 static GENEROUS: LazyLock<Config> = LazyLock::new(|| {
     let mut config = Config::default();
-    config.max_chunk_overhead_bytes = u64::MAX;
+    config.max_chunk_overhead_bytes = u32::MAX;
     config
 });
