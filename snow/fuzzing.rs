@@ -5,7 +5,7 @@
 
 use crate::{
     Config, ErrorKind, HeaderName, HeaderValue, Request,
-    http::{Conn, Piece},
+    http::{Conn, ContentFraming, Piece},
 };
 
 /// How the content of a request is delimited.
@@ -59,7 +59,11 @@ impl<'a> Codec<'a> {
 
     /// Returns how the content of the request in hand is delimited.
     pub fn framing(&self) -> Framing {
-        self.conn.remaining_content().map_or(Framing::Chunked, Framing::Length)
+        match self.request.parts().head.content {
+            ContentFraming::None => Framing::Length(0),
+            ContentFraming::Length(length) => Framing::Length(length),
+            ContentFraming::Chunked => Framing::Chunked,
+        }
     }
 
     /// Returns whether the connection may go on after the request in hand.

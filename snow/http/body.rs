@@ -93,15 +93,6 @@ impl Decoder {
         }
     }
 
-    /// Returns how many bytes are still to come, if that is known.
-    pub(crate) fn remaining(&self) -> Option<u64> {
-        match self {
-            Decoder::Length(left) => Some(*left),
-            Decoder::Chunked(chunked) if chunked.state == ChunkState::End => Some(0),
-            Decoder::Chunked(_) => None,
-        }
-    }
-
     /// Returns how many bytes are still to come at the least: what is declared so far.
     pub(crate) fn declared(&self) -> u64 {
         match self {

@@ -152,14 +152,6 @@ impl Conn {
         }
     }
 
-    /// Returns how many bytes of content are still to come; `None` when that is not known.
-    pub(crate) fn remaining_content(&self) -> Option<u64> {
-        match &self.reading {
-            Reading::Content { decoder, .. } => decoder.remaining(),
-            Reading::Head(_) | Reading::Closed => Some(0),
-        }
-    }
-
     /// Returns how many bytes of content are still to come at the least.
     pub(crate) fn declared_content(&self) -> u64 {
         match &self.reading {

@@ -25,6 +25,8 @@ pub(crate) use body_stream::BodyFeed;
 pub(crate) use conn::{After, Conn};
 pub(crate) use date::DateCache;
 pub(crate) use encode::Preface;
+#[cfg(fuzzing)]
+pub(crate) use fields::ContentFraming;
 pub(crate) use parse::Span;
 pub(crate) use request::{Context, Parts, RequestBody, States};
 pub(crate) use response::{Content, ContentStream, MakeTrailers, reason_text};

@@ -94,10 +94,12 @@ impl Direction {
         }
     }
 
-    fn set_waker(&mut self, waker: &Waker) {
-        match &mut self.waker {
-            Some(known) => known.clone_from(waker),
-            None => self.waker = Some(waker.clone()),
+    /// Returns the waker that was replaced, to be dropped when the borrow has ended: it may be the last
+    /// of a task, which drops what the task has left.
+    fn set_waker(&mut self, waker: &Waker) -> Option<Waker> {
+        match &self.waker {
+            Some(known) if known.will_wake(waker) => None,
+            _ => self.waker.replace(waker.clone()),
         }
     }
 }
@@ -221,44 +223,47 @@ impl<S: mio::event::Source> Source<S> {
     ///
     /// When the source cannot be registered: the machine is out of memory or watches.
     pub(crate) fn poll_ready(&mut self, interest: Interest, cx: &Context<'_>) -> io::Result<bool> {
-        self.with_slot(|slot| {
+        let (is_ready, replaced) = self.with_slot(|slot| {
             let direction = slot.direction(interest);
-            if direction.drained {
-                direction.set_waker(cx.waker());
+            match direction.drained {
+                true => (false, direction.set_waker(cx.waker())),
+                false => (true, None),
             }
-            !direction.drained
-        })
+        });
+        drop(replaced);
+        if !is_ready {
+            // Registering reports what is ready already, so nothing is missed in between.
+            self.register()?;
+        }
+        Ok(is_ready)
     }
 
     /// Says that an operation of this direction has used up what there was.
     ///
     /// A stream whose peer has closed is never used up for reading: the end is still to be read.
     pub(crate) fn set_drained(&self, interest: Interest) {
-        let slots = &mut self.handle.reactor().slots.borrow_mut().slots;
-        let slot = &mut slots[self.slot as usize];
-        let end_is_due =
-            interest == Interest::Read && (slot.state.read_closed || slot.state.broken);
-        slot.direction(interest).drained = !end_is_due;
+        self.with_slot(|slot| {
+            let end_is_due =
+                interest == Interest::Read && (slot.state.read_closed || slot.state.broken);
+            slot.direction(interest).drained = !end_is_due;
+        });
     }
 
     /// Says that an operation of this direction has just answered that it would block, whatever the
     /// events said.
     pub(crate) fn set_blocked(&self, interest: Interest) {
-        let slots = &mut self.handle.reactor().slots.borrow_mut().slots;
-        slots[self.slot as usize].direction(interest).drained = true;
+        self.with_slot(|slot| slot.direction(interest).drained = true);
     }
 
     /// Has the next operation of this direction tried, whatever the events say.
     pub(crate) fn set_undrained(&self, interest: Interest) {
-        let slots = &mut self.handle.reactor().slots.borrow_mut().slots;
-        slots[self.slot as usize].direction(interest).drained = false;
+        self.with_slot(|slot| slot.direction(interest).drained = false);
     }
 
     /// Returns whether an operation of this direction has used up what there was, and no event has
     /// told of more.
     pub(crate) fn is_drained(&self, interest: Interest) -> bool {
-        let slots = &mut self.handle.reactor().slots.borrow_mut().slots;
-        slots[self.slot as usize].direction(interest).drained
+        self.with_slot(|slot| slot.direction(interest).drained)
     }
 
     /// Returns how the peer has left, as far as events tell; the task is woken when that changes.
@@ -268,25 +273,18 @@ impl<S: mio::event::Source> Source<S> {
     /// As [`poll_ready`](Source::poll_ready).
     pub(crate) fn poll_left(&mut self, cx: &Context<'_>) -> io::Result<Option<Left>> {
         self.register()?;
-        let slots = &mut self.handle.reactor().slots.borrow_mut().slots;
-        let slot = &mut slots[self.slot as usize];
-        slot.read.set_waker(cx.waker());
-        Ok(match slot.state {
+        let (state, replaced) =
+            self.with_slot(|slot| (slot.state, slot.read.set_waker(cx.waker())));
+        drop(replaced);
+        Ok(match state {
             State { broken: true, .. } => Some(Left::Broken),
             State { read_closed: true, .. } => Some(Left::ReadClosed),
             State { .. } => None,
         })
     }
 
-    fn with_slot(&mut self, ready: impl Fn(&mut Slot) -> bool) -> io::Result<bool> {
-        let handle = &self.handle;
-        let is_ready = || ready(&mut handle.reactor().slots.borrow_mut().slots[self.slot as usize]);
-        if is_ready() {
-            return Ok(true);
-        }
-        // Registering reports what is ready already, so nothing is missed in between.
-        self.register()?;
-        Ok(false)
+    fn with_slot<R>(&self, work: impl FnOnce(&mut Slot) -> R) -> R {
+        work(&mut self.handle.reactor().slots.borrow_mut().slots[self.slot as usize])
     }
 
     fn register(&mut self) -> io::Result<()> {

@@ -264,8 +264,7 @@ impl<S: Stream> Connection<S> {
         let config = &worker.app.config;
         let options = &worker.app.router.entry(route).options;
         let limit = options.max_body_bytes.unwrap_or(config.max_body_bytes);
-        let remaining = self.conn.remaining_content();
-        if remaining == Some(0) {
+        if !self.conn.is_receiving() {
             return self.call(request, exchange, None, output, cx);
         }
         if self.conn.declared_content() > limit {
