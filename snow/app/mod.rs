@@ -4,11 +4,13 @@ mod banner;
 mod client;
 mod future;
 mod handler;
+mod index;
 mod listening;
 mod notify;
 mod pattern;
 mod reply;
 mod router;
+mod runs;
 mod server;
 mod worker;
 

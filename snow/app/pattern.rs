@@ -1,8 +1,11 @@
 //! One route's pattern: how it is compiled, what of it is literal, and how it matches.
 
-use super::router::Caches;
+use super::{
+    router::{Caches, RouteNumber},
+    runs::Runs,
+};
 use crate::{Error, ErrorKind, Result, http::Span};
-use regex_automata::{Anchored, Input, meta::Regex};
+use regex_automata::{Anchored, Input, meta::Regex, util::primitives::NonMaxUsize};
 use regex_syntax::{
     ParserBuilder,
     hir::{Hir, HirKind, Look},
@@ -24,8 +27,34 @@ pub(crate) enum Shape {
     Exact,
     /// Anything: the pattern matches every path that begins so.
     Prefix,
+    /// Runs of bytes, told by looking at each once.
+    Runs(Box<Runs>),
     /// What only an engine can tell.
-    Regex(Box<Regex>),
+    Regex(Box<Engine>),
+}
+
+/// An engine, and where in the path it begins: behind the literal, unless that is part of its work.
+pub(crate) struct Engine {
+    regex: Regex,
+    start: usize,
+}
+
+impl Engine {
+    fn new(text: &str, rest: &[Hir], start: usize) -> Result<Engine> {
+        let config = Regex::config().utf8_empty(false);
+        let rest = Hir::concat(rest.to_vec());
+        match Regex::builder().configure(config).build_from_hir(&rest) {
+            Ok(regex) => Ok(Engine { regex, start }),
+            Err(error) => {
+                let reason = format!("the pattern {text:?} cannot be compiled: {error}");
+                Err(Error::new(ErrorKind::Config, reason))
+            }
+        }
+    }
+
+    fn input<'a>(&self, path: &'a [u8]) -> Input<'a> {
+        Input::new(path).range(self.start..).anchored(Anchored::Yes)
+    }
 }
 
 impl Pattern {
@@ -47,7 +76,14 @@ impl Pattern {
         let (literal, shape) = match rest {
             [] => (literal, Shape::Prefix),
             [end] if *end.kind() == HirKind::Look(Look::End) => (literal, Shape::Exact),
-            _ => (common_start(&hir), Shape::Regex(Box::new(compile(text, &hir)?))),
+            _ => match Runs::new(rest) {
+                Some(runs) => (literal, Shape::Runs(Box::new(runs))),
+                None => {
+                    let engine = Engine::new(text, rest, literal.len())?;
+                    let literal = if literal.is_empty() { common_start(&hir) } else { literal };
+                    (literal, Shape::Regex(Box::new(engine)))
+                }
+            },
         };
         Ok(Pattern { text: format!("{prefix}{text}"), literal: literal.into(), shape })
     }
@@ -68,22 +104,25 @@ impl Pattern {
     pub(crate) fn group_names(&self) -> Vec<Option<String>> {
         match &self.shape {
             Shape::Exact | Shape::Prefix => vec![None],
-            Shape::Regex(regex) => {
-                let names = regex.group_info().pattern_names(regex_automata::PatternID::ZERO);
+            Shape::Runs(runs) => [&[None], runs.group_names()].concat(),
+            Shape::Regex(engine) => {
+                let names =
+                    engine.regex.group_info().pattern_names(regex_automata::PatternID::ZERO);
                 names.map(|name| name.map(String::from)).collect()
             }
         }
     }
 
     /// Returns whether `path` matches, given that it begins with the literal.
-    pub(crate) fn matches(&self, number: usize, path: &[u8], caches: &mut Caches) -> bool {
+    pub(crate) fn matches(&self, number: RouteNumber, path: &[u8], caches: &mut Caches) -> bool {
         match &self.shape {
             Shape::Exact => path == &*self.literal,
             Shape::Prefix => path.starts_with(&self.literal),
-            Shape::Regex(regex) => {
-                let input = Input::new(path).anchored(Anchored::Yes).earliest(true);
-                let (cache, _) = caches.get(number, 0, || regex.create_cache());
-                regex.search_half_with(cache, &input).is_some()
+            Shape::Runs(runs) => runs.find(path, self.literal.len(), |_| {}).is_some(),
+            Shape::Regex(engine) => {
+                let input = engine.input(path).earliest(true);
+                let (cache, _) = caches.get(number, 0, || engine.regex.create_cache());
+                engine.regex.search_half_with(cache, &input).is_some()
             }
         }
     }
@@ -91,7 +130,7 @@ impl Pattern {
     /// Matches `path`, which begins with the literal, and says where the groups are.
     pub(crate) fn matches_into(
         &self,
-        number: usize,
+        number: RouteNumber,
         path: &[u8],
         caches: &mut Caches,
         groups: &mut Vec<Option<Span>>,
@@ -108,13 +147,31 @@ impl Pattern {
                 groups.push(Some(Span::from(0..self.literal.len())));
                 true
             }
-            Shape::Regex(regex) => {
-                let input = Input::new(path).anchored(Anchored::Yes);
-                let slot_len = regex.group_info().slot_len();
-                let (cache, slots) = caches.get(number, slot_len, || regex.create_cache());
-                if regex.search_slots_with(cache, &input, slots).is_none() {
+            Shape::Runs(runs) => {
+                // Behind those of an earlier match, which stay if there is none.
+                let whole = groups.len();
+                groups.push(None);
+                let on_group = |group| groups.push(Some(group));
+                match runs.find(path, self.literal.len(), on_group) {
+                    Some(end) => {
+                        groups[whole] = Some(Span::from(0..end));
+                        groups.drain(..whole);
+                        true
+                    }
+                    None => {
+                        groups.truncate(whole);
+                        false
+                    }
+                }
+            }
+            Shape::Regex(engine) => {
+                let slot_len = engine.regex.group_info().slot_len();
+                let (cache, slots) = caches.get(number, slot_len, || engine.regex.create_cache());
+                if engine.regex.search_slots_with(cache, &engine.input(path), slots).is_none() {
                     return false;
                 }
+                // The whole match begins with the literal.
+                slots[0] = NonMaxUsize::new(0);
                 groups.clear();
                 groups.extend(
                     slots
@@ -131,15 +188,6 @@ impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
-}
-
-fn compile(text: &str, hir: &Hir) -> Result<Regex> {
-    Regex::builder().configure(Regex::config().utf8_empty(false)).build_from_hir(hir).map_err(
-        |error| {
-            let reason = format!("the pattern {text:?} cannot be compiled: {error}");
-            Error::new(ErrorKind::Config, reason)
-        },
-    )
 }
 
 /// Shows where a pattern is at fault.
@@ -224,7 +272,16 @@ mod tests {
         expect("^/$", "/", false);
         expect("^/stop/$", "/stop/", false);
         expect("/req/", "/req/", false);
-        expect(r"^/user/(?<id>\d+)$", "/user/", true);
+        expect(r"^/user/(?<id>[0-9]+)$", "/user/", false);
+        expect(r"^/user/(?<id>[0-9]+)", "/user/", false);
+        expect("^/([^/]+)/edit$", "/", cfg!(feature = "unicode"));
+        expect("^/a/.*$", "/a/", cfg!(feature = "unicode"));
+        expect("^/([^/]+)a/$", "/", true);
+        expect("^/([^/]+)([0-9]+)$", "/", true);
+        expect("^/([0-9]+?)$", "/", true);
+        expect("^/([0-9]{1,3})$", "/", true);
+        expect("^/([0-9]+|x)$", "/", true);
+        expect(r"^/([0-9]+)\b$", "/", true);
         expect(r"^/a\.b$", "/a.b", false);
         expect("^/a|^/b", "/", true);
         expect("^/(users/|user/)[0-9]", "/", true);
@@ -249,7 +306,7 @@ mod tests {
         let pattern = Pattern::new("/api", "^/a$|^/(?<id>[0-9]+)$").unwrap();
         assert!(pattern.matches(0, b"/api/a", &mut caches));
         assert!(pattern.matches(0, b"/api/17", &mut caches));
-        assert!(!pattern.matches(0, b"/a", &mut caches));
+        assert!(!pattern.matches(0, b"/api/b", &mut caches));
         assert_eq!(pattern.group_names(), [None, Some("id".to_string())]);
     }
 }

@@ -1,24 +1,18 @@
 //! The table: patterns to handlers and captures; 404, 405, `HEAD` and `OPTIONS`.
 //!
-//! The cost of a request does not grow with the table. A pattern that is nothing but a literal path is
-//! looked up; every other one is filed under the literal it begins with, so that a path meets only
-//! the few whose beginning it shares, and only those are run. First match wins, whichever of the two
-//! it is.
+//! The cost of a request does not grow with the table. Patterns are filed under the literal they begin
+//! with, which for many is all of them, so that a path meets only the few whose beginning it shares, and
+//! only those are run. First match wins.
 
 use super::{
     handler::{BoxHandler, Handler, boxed},
+    index::{Index, Reach},
     pattern::{Pattern, Shape},
 };
 use crate::{Error, ErrorKind, Result, http::Span};
 use http::Method;
 use regex_automata::{meta::Cache, util::primitives::NonMaxUsize};
-use std::{
-    collections::HashMap,
-    fmt,
-    hash::{BuildHasherDefault, Hasher},
-    panic::Location,
-    time::Duration,
-};
+use std::{fmt, panic::Location, time::Duration};
 
 /// A row of the table: a method, a pattern, a handler and what is special about it; or a whole
 /// table under a prefix.
@@ -226,67 +220,10 @@ impl Found {
 }
 
 /// The whole table.
+#[derive(Default)]
 pub(crate) struct Router {
     entries: Vec<Entry>,
-    bundles: Vec<Bundle>,
-}
-
-/// Routes whose patterns have literals that are looked up together.
-struct Bundle {
-    key: Key,
-    /// The first of them.
-    lowest: usize,
     index: Index,
-}
-
-/// What of a path is looked up.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Key {
-    /// All of it: for patterns that are one literal path.
-    Whole,
-    /// So many bytes: for patterns that begin with so long a literal.
-    Start(usize),
-}
-
-impl Bundle {
-    /// Returns the routes that `path` may match, ascending.
-    fn candidates(&self, path: &[u8]) -> impl Iterator<Item = usize> + use<'_> {
-        let key = match self.key {
-            Key::Whole => Some(path),
-            Key::Start(len) => path.get(..len),
-        };
-        key.and_then(|key| self.index.get(key)).into_iter().flatten().copied()
-    }
-}
-
-/// Ascending indices of routes, by a literal.
-type Index = HashMap<Box<[u8]>, Vec<usize>, BuildHasherDefault<Fnv>>;
-
-/// FNV-1a: short keys, and nobody but the program chooses what is in the maps.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Fnv {
-        Fnv(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    /// The length of a slice, which is hashed before its bytes.
-    fn write_usize(&mut self, len: usize) {
-        self.0 = (self.0 ^ len as u64).wrapping_mul(0x0100_0000_01b3);
-    }
-
-    fn finish(&self) -> u64 {
-        // The map takes the highest bits for its tags and the lowest for its buckets.
-        self.0 ^ (self.0 >> 29)
-    }
 }
 
 impl Router {
@@ -296,7 +233,7 @@ impl Router {
     ///
     /// `Config` for the first pattern or method that is none, with the place it was written at.
     pub(crate) fn new(routes: Vec<Route>) -> Result<Router> {
-        let mut router = Router { entries: Vec::new(), bundles: Vec::new() };
+        let mut router = Router::default();
         router.add_all("", routes)?;
         Ok(router)
     }
@@ -332,29 +269,19 @@ impl Router {
                 self.entries[earlier].pattern,
             );
         }
-        let literal: Box<[u8]> = entry.pattern.literal().into();
-        let key = match entry.pattern.shape() {
-            Shape::Exact => Key::Whole,
-            Shape::Prefix | Shape::Regex(_) => Key::Start(literal.len()),
+        let reach = match entry.pattern.shape() {
+            Shape::Exact => Reach::Exact,
+            Shape::Prefix | Shape::Runs(_) | Shape::Regex(_) => Reach::Start,
         };
-        self.bundle(key, number).index.entry(literal).or_default().push(number);
+        self.index.insert(entry.pattern.literal(), reach, number as RouteNumber);
         self.entries.push(entry);
         Ok(())
-    }
-
-    /// Returns the bundle for `key`, which is made for the route `number` if there is none.
-    fn bundle(&mut self, key: Key, number: usize) -> &mut Bundle {
-        let at = self.bundles.iter().position(|bundle| bundle.key == key).unwrap_or_else(|| {
-            self.bundles.push(Bundle { key, lowest: number, index: Index::default() });
-            self.bundles.len() - 1
-        });
-        &mut self.bundles[at]
     }
 
     /// Returns an earlier route that takes all that `entry` would, where that can be told.
     fn shadow_of(&self, entry: &Entry) -> Option<usize> {
         let mut caches = Caches::default();
-        self.entries.iter().enumerate().position(|(number, earlier)| {
+        (0..).zip(&self.entries).position(|(number, earlier)| {
             let takes_method = match (&earlier.method, &entry.method) {
                 (_, Some(method)) => earlier.takes(method),
                 (own, None) => own.is_none(),
@@ -390,36 +317,40 @@ impl Router {
         caches: &mut Caches,
         groups: &mut Vec<Option<Span>>,
     ) -> Found {
-        let mut best = usize::MAX;
-        for bundle in &self.bundles {
-            if bundle.lowest >= best {
-                continue;
-            }
-            let mut candidates = bundle.candidates(path).take_while(|&number| number < best);
+        let mut best = RouteNumber::MAX;
+        groups.clear();
+        self.index.visit(path, |candidates| {
             // Ascending, so the first match is the best of these.
-            let first = candidates.find(|&number| {
-                let entry = &self.entries[number];
-                entry.takes(method) && entry.pattern.matches_into(number, path, caches, groups)
-            });
-            best = first.unwrap_or(best);
-        }
+            for &number in candidates {
+                let entry = self.entry(number);
+                if number >= best {
+                    return;
+                }
+                if entry.takes(method) && entry.pattern.matches_into(number, path, caches, groups) {
+                    best = number;
+                    return;
+                }
+            }
+        });
         match best {
-            usize::MAX => self.explain(method, path, caches),
-            number => Found::Route(number as RouteNumber),
+            RouteNumber::MAX => self.explain(method, path, caches),
+            number => Found::Route(number),
         }
     }
 
     /// Says why there is no route.
     fn explain(&self, method: &Method, path: &[u8], caches: &mut Caches) -> Found {
         let mut allowed = Vec::new();
-        for number in self.bundles.iter().flat_map(|bundle| bundle.candidates(path)) {
-            let entry = &self.entries[number];
-            if let Some(method) = &entry.method {
-                if !allowed.contains(method) && entry.pattern.matches(number, path, caches) {
-                    allowed.push(method.clone());
+        self.index.visit(path, |candidates| {
+            for &number in candidates {
+                let entry = self.entry(number);
+                if let Some(method) = &entry.method {
+                    if !allowed.contains(method) && entry.pattern.matches(number, path, caches) {
+                        allowed.push(method.clone());
+                    }
                 }
             }
-        }
+        });
         if !is_usual(method) && !self.names(method) {
             return Found::UnknownMethod;
         }
@@ -487,10 +418,11 @@ impl Caches {
     /// Returns the cache for a route, and `count` slots.
     pub(crate) fn get(
         &mut self,
-        number: usize,
+        number: RouteNumber,
         count: usize,
         make: impl FnOnce() -> Cache,
     ) -> (&mut Cache, &mut [Option<NonMaxUsize>]) {
+        let number = number as usize;
         if self.caches.len() <= number {
             self.caches.resize_with(number + 1, || None);
         }

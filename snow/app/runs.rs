@@ -1,0 +1,119 @@
+//! Patterns that need no engine: literals, and runs of bytes of a class, each of which can end only
+//! where the next literal begins. `(\d+)$`, `([^/]+)/edit$` and their like are most of what routes are
+//! made of, and one look at each byte matches them.
+
+use crate::http::Span;
+use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
+
+/// What comes behind the literal that a pattern begins with.
+pub(crate) struct Runs {
+    parts: Vec<Part>,
+    /// Whether the path ends with the last of them.
+    is_whole: bool,
+    /// The names of the groups, in order.
+    group_names: Vec<Option<String>>,
+}
+
+enum Part {
+    Literal(Box<[u8]>),
+    /// As many bytes of a class as there are.
+    Run {
+        class: Box<[bool; 256]>,
+        least: usize,
+        is_group: bool,
+    },
+}
+
+impl Runs {
+    /// Takes the parts of an expression; `None` when an engine is needed.
+    pub(super) fn new(parts: &[Hir]) -> Option<Runs> {
+        let (parts, is_whole) = match parts {
+            [parts @ .., end] if *end.kind() == HirKind::Look(Look::End) => (parts, true),
+            parts => (parts, false),
+        };
+        let mut runs = Runs { parts: Vec::new(), is_whole, group_names: Vec::new() };
+        for part in parts {
+            let part = runs.part(part)?;
+            runs.push(part)?;
+        }
+        Some(runs)
+    }
+
+    fn part(&mut self, part: &Hir) -> Option<Part> {
+        match part.kind() {
+            HirKind::Literal(literal) => Some(Part::Literal(literal.0.clone())),
+            HirKind::Repetition(repetition) => run(repetition, false),
+            HirKind::Capture(group) => {
+                self.group_names.push(group.name.as_deref().map(String::from));
+                match group.sub.kind() {
+                    HirKind::Repetition(repetition) => run(repetition, true),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Adds a part, unless the run before it could end in more than one place.
+    fn push(&mut self, part: Part) -> Option<()> {
+        if let Some(Part::Run { class, .. }) = self.parts.last() {
+            match &part {
+                Part::Literal(literal) if !class[usize::from(literal[0])] => {}
+                Part::Literal(_) | Part::Run { .. } => return None,
+            }
+        }
+        self.parts.push(part);
+        Some(())
+    }
+
+    pub(super) fn group_names(&self) -> &[Option<String>] {
+        &self.group_names
+    }
+
+    /// Matches `path` from `start` and returns where the match ends; `on_group` learns of the groups.
+    pub(super) fn find(
+        &self,
+        path: &[u8],
+        start: usize,
+        mut on_group: impl FnMut(Span),
+    ) -> Option<usize> {
+        let mut at = start;
+        for part in &self.parts {
+            let rest = &path[at..];
+            let len = match part {
+                Part::Literal(literal) if rest.starts_with(literal) => literal.len(),
+                Part::Literal(_) => return None,
+                Part::Run { class, least, is_group } => {
+                    let len = rest.iter().take_while(|&&byte| class[usize::from(byte)]).count();
+                    if len < *least {
+                        return None;
+                    }
+                    if *is_group {
+                        on_group(Span::from(at..at + len));
+                    }
+                    len
+                }
+            };
+            at += len;
+        }
+        (!self.is_whole || at == path.len()).then_some(at)
+    }
+}
+
+/// Takes a class that is repeated as often as it can be.
+fn run(repetition: &Repetition, is_group: bool) -> Option<Part> {
+    let bytes = match repetition.sub.kind() {
+        HirKind::Class(Class::Bytes(bytes)) => bytes.clone(),
+        // Characters beyond ASCII are several bytes each.
+        HirKind::Class(Class::Unicode(characters)) => characters.to_byte_class()?,
+        _ => return None,
+    };
+    if !repetition.greedy || repetition.max.is_some() {
+        return None;
+    }
+    let mut class = Box::new([false; 256]);
+    for range in bytes.iter() {
+        class[usize::from(range.start())..=usize::from(range.end())].fill(true);
+    }
+    Some(Part::Run { class, least: repetition.min as usize, is_group })
+}
