@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind,
-    http::{Context, DateCache, Preface, Response, reason_text},
+    http::{Context, Preface, Response, reason_text},
     net::{TcpListener, TcpStream},
     rt::{
         Handle, StopSignal, Stopping, Time, panic_message, sleep, spawn, spawn_unpin, timeout,
@@ -17,7 +17,7 @@ use crate::{
 };
 use http::{StatusCode, header};
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     collections::HashMap,
     future::poll_fn,
     io,
@@ -106,7 +106,9 @@ pub(super) struct Worker {
     /// One for each worker, so that counting its owners costs nothing between cores.
     context: Arc<Context>,
     caches: RefCell<Caches>,
-    date: RefCell<DateCache>,
+    preface: RefCell<Preface>,
+    /// Until when its date is true.
+    preface_until: Cell<Time>,
     /// Since when it is to stop.
     stopping: Cell<Option<Time>>,
     connections: Cell<usize>,
@@ -114,8 +116,6 @@ pub(super) struct Worker {
     waiting: RefCell<Vec<Waker>>,
     /// Bytes that connections hold.
     held: Cell<usize>,
-    /// When the worker was made, which is where its date is counted from.
-    began: Time,
 }
 
 impl Worker {
@@ -124,11 +124,11 @@ impl Worker {
         let names = app.router.entries().iter().map(|entry| entry.pattern.group_names());
         let context = Context { states: Arc::clone(&app.states), group_names: names.collect() };
         Rc::new(Worker {
-            began: handle.now(),
+            preface: RefCell::new(Preface::new(app.config.server_header.as_ref())),
+            preface_until: Cell::new(handle.now()),
             handle,
             context: Arc::new(context),
             caches: RefCell::default(),
-            date: RefCell::new(DateCache::new()),
             stopping: Cell::new(None),
             connections: Cell::new(0),
             waiting: RefCell::default(),
@@ -176,16 +176,15 @@ impl Worker {
     }
 
     /// Logs the error that a response stands for, and lets `on_error` choose another response.
-    pub(super) fn review(&self, mut response: Response, route: Option<RouteNumber>) -> Response {
-        let Some(error) = response.error.take() else { return response };
+    pub(super) fn review(&self, response: &mut Response, route: Option<RouteNumber>) {
+        let Some(error) = response.error.take() else { return };
         if response.status.is_server_error() {
             log::error!("{}: {}", self.route_name(route), error.chain());
         } else {
             log::debug!("{}: {}", self.route_name(route), error.chain());
         }
-        match &self.app.on_error {
-            Some(on_error) => contain(|| on_error(&error)),
-            None => response,
+        if let Some(on_error) = &self.app.on_error {
+            *response = contain(|| on_error(&error));
         }
     }
 
@@ -207,12 +206,14 @@ impl Worker {
         }
     }
 
-    /// Hands over what every response begins with.
-    pub(super) fn with_preface<R>(&self, work: impl FnOnce(&Preface<'_>) -> R) -> R {
-        let since = self.handle.now().since(self.began);
-        let mut date = self.date.borrow_mut();
-        let date = date.line(since, || self.handle.wall());
-        work(&Preface { date, server: self.app.config.server_header.as_ref() })
+    /// Returns what every response begins with.
+    pub(super) fn preface(&self) -> Ref<'_, Preface> {
+        let now = self.handle.now();
+        if now >= self.preface_until.get() {
+            let left = self.preface.borrow_mut().set_date(self.handle.wall());
+            self.preface_until.set(now + left);
+        }
+        self.preface.borrow()
     }
 
     pub(super) fn is_stopping(&self) -> bool {

@@ -6,14 +6,15 @@
 
 use super::{
     body::{Decoder, Piece, Trailers},
-    encode::{self, Framing, Preface},
+    date::Preface,
+    encode::{self, Framing},
     fields::ContentFraming,
     parse::{Head, Scan, parse_head},
     request::Version,
     response::Response,
 };
 use crate::{Config, Error, ErrorKind, Result};
-use http::Method;
+use http::{HeaderName, HeaderValue, Method};
 
 /// What is taken from the peer next.
 #[derive(Debug)]
@@ -208,7 +209,7 @@ impl Conn {
         &mut self,
         out: &mut Vec<u8>,
         response: &Response,
-        preface: &Preface<'_>,
+        preface: &Preface,
         config: &Config,
     ) -> bool {
         let Writing::Response(mut owed) = self.writing else { return false };
@@ -232,13 +233,6 @@ impl Conn {
             Writing::Content { framing: Framing::Nothing, .. } => false,
             Writing::Content { .. } => true,
             Writing::Nothing | Writing::Response(_) | Writing::Closed => false,
-        }
-    }
-
-    /// Counts content that is all of the response's and is sent as it is.
-    pub(crate) fn sent_whole(&mut self) {
-        if let Writing::Content { framing: Framing::Length(left), .. } = &mut self.writing {
-            *left = 0;
         }
     }
 
@@ -275,7 +269,11 @@ impl Conn {
     /// # Errors
     ///
     /// `Handler` when content is missing that the head declared.
-    pub(crate) fn finish(&mut self, out: &mut Vec<u8>, trailers: &Trailers) -> Result<After> {
+    pub(crate) fn finish(
+        &mut self,
+        out: &mut Vec<u8>,
+        trailers: &[(HeaderName, HeaderValue)],
+    ) -> Result<After> {
         let Writing::Content { framing, owed } = self.writing else {
             return Ok(After::Close { lingers: false });
         };
@@ -287,12 +285,27 @@ impl Conn {
             }
             Framing::Chunked => encode::write_last_chunk(out, trailers),
         }
+        Ok(self.after(owed))
+    }
+
+    /// Ends a response whose content is sent behind its head in one piece, by whoever holds it.
+    pub(crate) fn finish_whole(&mut self) -> After {
+        match self.writing {
+            Writing::Content { owed, .. } => self.after(owed),
+            Writing::Nothing | Writing::Response(_) | Writing::Closed => {
+                After::Close { lingers: false }
+            }
+        }
+    }
+
+    /// Says what is to be done once the response that was owed is written.
+    fn after(&mut self, owed: Owed) -> After {
         self.writing = Writing::Nothing;
         match self.reading {
-            Reading::Head(_) if owed.is_keep_alive => Ok(After::NextRequest),
-            Reading::Content { .. } if owed.is_keep_alive => Ok(After::Drain),
-            Reading::Head(_) => Ok(self.end(!owed.is_last_request)),
-            Reading::Content { .. } | Reading::Closed => Ok(self.end(true)),
+            Reading::Head(_) if owed.is_keep_alive => After::NextRequest,
+            Reading::Content { .. } if owed.is_keep_alive => After::Drain,
+            Reading::Head(_) => self.end(!owed.is_last_request),
+            Reading::Content { .. } | Reading::Closed => self.end(true),
         }
     }
 

@@ -1,34 +1,49 @@
-//! The `Date` field (RFC 9110, section 6.6.1), rendered once a second from a time it is given.
+//! What every response begins with, rendered once a second from a time it is given: the status line
+//! of a 200, the `Date` field (RFC 9110, section 6.6.1), and `Server` if it is wanted.
 
+use http::HeaderValue;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// `Date: ` and a date, which always has 29 bytes, and the line's end.
-const LINE_LEN: usize = 6 + 29 + 2;
+/// The usual status line.
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
 
-/// The line of a response head that tells the date.
-pub(crate) struct DateCache {
-    line: [u8; LINE_LEN],
-    /// Until when, on the steady clock, the line is true.
-    valid_until: Duration,
+/// `Date: ` and a date, which always has 29 bytes, and the line's end.
+const DATE_LEN: usize = 6 + 29 + 2;
+
+/// The start of a response head, in one piece.
+pub(crate) struct Preface {
+    block: Vec<u8>,
 }
 
-impl DateCache {
-    pub(crate) fn new() -> DateCache {
-        DateCache { line: [0; LINE_LEN], valid_until: Duration::ZERO }
+impl Preface {
+    /// Makes a preface without a date; [`set_date`](Preface::set_date) comes before its use.
+    pub(crate) fn new(server: Option<&HeaderValue>) -> Preface {
+        let mut block = OK.to_vec();
+        block.resize(OK.len() + DATE_LEN, 0);
+        if let Some(server) = server {
+            block.extend_from_slice(b"Server: ");
+            block.extend_from_slice(server.as_bytes());
+            block.extend_from_slice(b"\r\n");
+        }
+        Preface { block }
     }
 
-    /// Returns the line for the point `now` of a steady clock; `wall` tells the date, and is asked
-    /// only when a second has ended.
-    pub(crate) fn line(&mut self, now: Duration, wall: impl FnOnce() -> SystemTime) -> &[u8] {
-        if now >= self.valid_until {
-            let wall = wall();
-            let into_second = wall.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-            self.valid_until =
-                now + Duration::from_secs(1) - Duration::from_nanos(into_second.into());
-            let text = format!("Date: {}\r\n", httpdate::fmt_http_date(wall));
-            self.line.copy_from_slice(text.as_bytes());
-        }
-        &self.line
+    /// Sets the date, and returns for how long it is true.
+    pub(crate) fn set_date(&mut self, wall: SystemTime) -> Duration {
+        let date = format!("Date: {}\r\n", httpdate::fmt_http_date(wall));
+        self.block[OK.len()..OK.len() + DATE_LEN].copy_from_slice(date.as_bytes());
+        let into_second = wall.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+        Duration::from_secs(1) - Duration::from_nanos(into_second.into())
+    }
+
+    /// Returns the status line of a 200 and the fields.
+    pub(crate) fn with_ok(&self) -> &[u8] {
+        &self.block
+    }
+
+    /// Returns the fields.
+    pub(crate) fn fields(&self) -> &[u8] {
+        &self.block[OK.len()..]
     }
 }
 
@@ -37,16 +52,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_changes_with_the_second() {
-        let start = UNIX_EPOCH + Duration::from_millis(784_111_777_900);
-        let mut cache = DateCache::new();
+    fn a_date_is_true_until_its_second_ends() {
+        let mut preface = Preface::new(Some(&HeaderValue::from_static("snow")));
         let mut at = |millis: u64| {
-            let now = Duration::from_millis(millis);
-            String::from_utf8(cache.line(now, || start + now).to_vec()).unwrap()
+            let left = preface.set_date(UNIX_EPOCH + Duration::from_millis(millis));
+            (String::from_utf8(preface.fields().to_vec()).unwrap(), left.as_millis())
         };
-        assert_eq!(at(0), "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
-        assert_eq!(at(99), "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
-        assert_eq!(at(100), "Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n");
-        assert_eq!(at(5000), "Date: Sun, 06 Nov 1994 08:49:42 GMT\r\n");
+        let text =
+            |second| format!("Date: Sun, 06 Nov 1994 08:49:{second} GMT\r\nServer: snow\r\n");
+        assert_eq!(at(784_111_777_000), (text(37), 1000));
+        assert_eq!(at(784_111_777_999), (text(37), 1));
+        assert_eq!(at(784_111_778_000), (text(38), 1000));
     }
 }

@@ -1,6 +1,6 @@
 //! Response to bytes: the status line, fields, and the one function that chooses the framing.
 
-use super::{body::Trailers, conn::Owed, request::Version, response::Response};
+use super::{conn::Owed, date::Preface, request::Version, response::Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// How the content of a response is delimited (RFC 9112, section 6.3).
@@ -21,14 +21,6 @@ enum Announced {
     Nothing,
     Length(u64),
     Chunked,
-}
-
-/// What every response of a server begins with behind its status line.
-pub(crate) struct Preface<'a> {
-    /// The `Date` line.
-    pub(crate) date: &'a [u8],
-    /// The `Server` field, if it is wanted.
-    pub(crate) server: Option<&'a HeaderValue>,
 }
 
 /// Chooses the framing of a response: what is sent, and what the head says about it.
@@ -70,15 +62,16 @@ pub(crate) fn write_head(
     out: &mut Vec<u8>,
     response: &Response,
     owed: &mut Owed,
-    preface: &Preface<'_>,
+    preface: &Preface,
 ) -> Framing {
     let (framing, announced) = choose(response, owed);
     owed.is_keep_alive &= framing != Framing::UntilClose && !wants_close(response);
 
-    write_status_line(out, response.status);
-    out.extend_from_slice(preface.date);
-    if let Some(server) = preface.server {
-        write_field(out, &header::SERVER, server);
+    if response.status == StatusCode::OK {
+        out.extend_from_slice(preface.with_ok());
+    } else {
+        write_status_line(out, response.status);
+        out.extend_from_slice(preface.fields());
     }
     if let Some(content_type) = response.content_type {
         out.extend_from_slice(b"Content-Type: ");
@@ -116,10 +109,6 @@ fn is_servers(name: &HeaderName) -> bool {
 }
 
 fn write_status_line(out: &mut Vec<u8>, status: StatusCode) {
-    if status == StatusCode::OK {
-        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
-        return;
-    }
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
@@ -149,7 +138,7 @@ pub(crate) fn write_chunk_size(out: &mut Vec<u8>, len: usize) {
 }
 
 /// Writes the end of a chunked body.
-pub(crate) fn write_last_chunk(out: &mut Vec<u8>, trailers: &Trailers) {
+pub(crate) fn write_last_chunk(out: &mut Vec<u8>, trailers: &[(HeaderName, HeaderValue)]) {
     out.extend_from_slice(b"0\r\n");
     for (name, value) in trailers {
         if !is_servers(name) {

@@ -20,11 +20,10 @@ pub use cookie::{Cookie, SameSite};
 pub use request::{Headers, Request, Version};
 pub use response::{Body, Response};
 
-pub(crate) use body::{Piece, Trailers};
+pub(crate) use body::Piece;
 pub(crate) use body_stream::BodyFeed;
 pub(crate) use conn::{After, Conn};
-pub(crate) use date::DateCache;
-pub(crate) use encode::Preface;
+pub(crate) use date::Preface;
 #[cfg(fuzzing)]
 pub(crate) use fields::ContentFraming;
 pub(crate) use parse::Span;

@@ -10,7 +10,7 @@ use super::{
     bad,
     fields::{ContentFraming, bare_line_feed, take_fields},
     request::Version,
-    target::{self, Target},
+    target::{self, Extent, Target},
 };
 use crate::{Config, Error, ErrorKind, Result};
 use http::Method;
@@ -25,8 +25,11 @@ const USUAL_FIELDS: usize = 16;
 /// Bytes of the longest method; the longest registered one has 17.
 const MAX_METHOD_BYTES: usize = 32;
 
-/// Bytes before the target's end in which the line's method and version fit.
+/// The usual version, as long as every other one.
 const VERSION: &[u8] = b"HTTP/1.1";
+
+/// Bytes of a request line besides its method and target.
+const LINE_BYTES: usize = "  HTTP/1.1\r\n".len();
 
 /// A place in the text of a head, which is shorter than 64 KiB.
 #[derive(Clone, Copy, Default, Debug)]
@@ -76,7 +79,9 @@ pub(crate) struct Head {
     pub(crate) text: Vec<u8>,
     pub(crate) target: Span,
     pub(crate) query: Option<Span>,
-    /// The authority of an absolute target, else the value of `Host`.
+    /// The authority that the target names; afterwards it is `host`.
+    authority: Option<Span>,
+    /// The authority of the target, else the value of `Host`.
     pub(crate) host: Option<Span>,
     pub(crate) fields: Vec<Field>,
 }
@@ -144,58 +149,65 @@ fn wants_look(input: &[u8], scan: &Scan) -> bool {
     input.len() >= 2 * examined || memchr::memchr(b'\n', &input[examined..]).is_some()
 }
 
-/// The request line (RFC 9112, section 3).
-struct Line<'a> {
-    method: &'a [u8],
-    target: &'a [u8],
-    version: Version,
-    /// Bytes, with the line's end.
-    len: usize,
-}
-
-/// Takes the request line apart, as far as it is there; `None` when that is not all.
-fn parse_line<'a>(input: &'a [u8], config: &Config) -> Result<Option<Line<'a>>> {
-    let method_len = input.iter().position(|&byte| !target::is_token(byte)).unwrap_or(input.len());
-    match input.get(method_len) {
-        _ if method_len > MAX_METHOD_BYTES => {
-            return Err(Error::new(ErrorKind::NotImplemented, "the method is too long"));
-        }
-        None => return Ok(None),
-        Some(b' ') if method_len > 0 => {}
-        Some(byte) => {
-            return Err(bad(format!("byte {method_len}, 0x{byte:02x}, cannot stand in a method")));
-        }
-    }
-    let (method, rest) = (&input[..method_len], &input[method_len + 1..]);
-    let target_len = target::plausible_len(rest);
-    if target_len > config.max_target_bytes {
+/// Takes the request line (RFC 9112, section 3) apart, as far as it is there, and returns its length;
+/// `None` when that is not all.
+fn parse_line(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
+    let Some((method, method_len)) = parse_method(input)? else { return Ok(None) };
+    let rest = &input[method_len + 1..];
+    let extent = target::measure(rest);
+    if extent.len > config.max_target_bytes {
         return Err(Error::new(ErrorKind::TargetTooLong, "the request target is too long"));
     }
-    let target = &rest[..target_len];
-    match rest.get(target_len) {
-        None => return Ok(None),
-        Some(b' ') if target_len > 0 => {}
-        Some(b' ' | b'\r' | b'\n') => {
+    let (target, rest) = match rest.split_at(extent.len) {
+        (_, []) => return Ok(None),
+        (target, [b' ', rest @ ..]) if extent.len > 0 => (target, rest),
+        (_, [b' ' | b'\r' | b'\n', ..]) => {
             return Err(bad("the request line is not a method, a target and a version"));
         }
-        Some(byte) => {
-            let reason =
-                format!("byte {target_len} of the target, 0x{byte:02x}, cannot stand there");
-            return Err(bad(reason));
+        (target, [byte, ..]) => {
+            let at = target.len();
+            return Err(bad(format!("byte {at} of the target, 0x{byte:02x}, cannot stand there")));
         }
-    }
-    let rest = &rest[target_len + 1..];
+    };
     let Some(version) = parse_version(rest)? else { return Ok(None) };
-    let line_len = method_len + target_len + 2 + VERSION.len();
-    match &input[line_len..] {
-        [b'\r', b'\n', ..] => Ok(Some(Line { method, target, version, len: line_len + 2 })),
-        [] | [b'\r'] => Ok(None),
-        _ => Err(bad("the request line does not end after the version")),
+    match &rest[VERSION.len()..] {
+        [b'\r', b'\n', ..] => {}
+        [] | [b'\r'] => return Ok(None),
+        _ => return Err(bad("the request line does not end after the version")),
+    }
+    head.method = method;
+    head.version = version;
+    head.target = Span::of(target, input);
+    take_target(target, extent, head)?;
+    Ok(Some(method_len + extent.len + LINE_BYTES))
+}
+
+/// Reads the method and the space behind it, and returns how long it is; `None` when that is not all
+/// there.
+fn parse_method(input: &[u8]) -> Result<Option<(Method, usize)>> {
+    // What most requests begin with.
+    if input.starts_with(b"GET ") {
+        return Ok(Some((Method::GET, 3)));
+    }
+    let len = input.iter().position(|&byte| !target::is_token(byte)).unwrap_or(input.len());
+    if len > MAX_METHOD_BYTES {
+        return Err(Error::new(ErrorKind::NotImplemented, "the method is too long"));
+    }
+    match input.get(len) {
+        None => Ok(None),
+        Some(b' ') if len > 0 => match Method::from_bytes(&input[..len]) {
+            Ok(method) => Ok(Some((method, len))),
+            Err(_) => Err(bad("the method is not a token")),
+        },
+        Some(byte) => Err(bad(format!("byte {len}, 0x{byte:02x}, cannot stand in a method"))),
     }
 }
 
 /// Reads the version; `None` when it has not come in full.
 fn parse_version(rest: &[u8]) -> Result<Option<Version>> {
+    if rest.starts_with(VERSION) {
+        return Ok(Some(Version::Http11));
+    }
     match rest {
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', ..] => Ok(Some(Version::Http10)),
         // A later minor version is served as the highest one that is known (RFC 9110, section 2.5).
@@ -230,19 +242,19 @@ fn field_error(error: httparse::Error) -> Error {
 
 /// Parses a head into `head` and returns its length; `None` when it is not all there.
 fn parse_whole(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
-    let Some(line) = parse_line(input, config)? else { return Ok(None) };
+    let Some(line_len) = parse_line(input, config, head)? else { return Ok(None) };
     let mut usual = [httparse::EMPTY_HEADER; USUAL_FIELDS];
     let most = config.max_headers.min(MOST_FIELDS);
     let few = most.min(USUAL_FIELDS);
-    match httparse::parse_headers(&input[line.len..], &mut usual[..few]) {
+    match httparse::parse_headers(&input[line_len..], &mut usual[..few]) {
         Ok(httparse::Status::Complete((len, fields))) => {
-            take_head(&input[..line.len + len], &line, fields, head).map(Some)
+            take_head(&input[..line_len + len], fields, head).map(Some)
         }
         Err(httparse::Error::TooManyHeaders) if most > few => {
             let mut many = [httparse::EMPTY_HEADER; MOST_FIELDS];
-            match httparse::parse_headers(&input[line.len..], &mut many[..most]) {
+            match httparse::parse_headers(&input[line_len..], &mut many[..most]) {
                 Ok(httparse::Status::Complete((len, fields))) => {
-                    take_head(&input[..line.len + len], &line, fields, head).map(Some)
+                    take_head(&input[..line_len + len], fields, head).map(Some)
                 }
                 outcome => no_head(input, most, outcome),
             }
@@ -264,48 +276,46 @@ fn no_head<T>(input: &[u8], most: usize, outcome: httparse::Result<T>) -> Result
     }
 }
 
-/// Keeps a head that is all there.
-fn take_head(
-    input: &[u8],
-    line: &Line<'_>,
-    fields: &[httparse::Header<'_>],
-    head: &mut Head,
-) -> Result<usize> {
-    head.method = Method::from_bytes(line.method).map_err(|_| bad("the method is not a token"))?;
-    head.version = line.version;
+/// Keeps a head that is all there, and whose line is taken.
+fn take_head(input: &[u8], fields: &[httparse::Header<'_>], head: &mut Head) -> Result<usize> {
     head.text.clear();
     head.text.extend_from_slice(input);
-    head.target = Span::of(line.target, input);
     take_fields(input, fields, head)?;
-    resolve_target(line.target, head)?;
+    if let Some(authority) = head.authority {
+        check_host(head)?;
+        // The target's authority decides over Host (RFC 9112, section 3.2.2).
+        head.host = Some(authority);
+    }
     Ok(input.len())
 }
 
 /// Finds what the target names: a path, a query, an authority.
-fn resolve_target(target: &[u8], head: &mut Head) -> Result<()> {
+fn take_target(target: &[u8], extent: Extent, head: &mut Head) -> Result<()> {
     let start = usize::from(head.target.start);
     let shift = |range: Range<usize>| Span::from(start + range.start..start + range.end);
     head.is_pathless = false;
+    head.authority = None;
     head.query = None;
-    let (path, query) = match target::parse_target(target, &head.method)? {
-        Target::Origin { path, query } => (path, query),
+    match target::parse_target(target, extent, &head.method)? {
+        Target::Origin { path, has_escapes, query } => {
+            head.query = query.map(shift);
+            target::decode_path(&target[path], has_escapes, &mut head.path)
+        }
         Target::Absolute { authority, path, query } => {
-            check_host(head)?;
-            // The target's authority decides over Host (RFC 9112, section 3.2.2).
-            head.host = Some(shift(authority));
-            (path, query)
+            head.authority = Some(shift(authority));
+            head.query = query.map(shift);
+            let path = &target[path];
+            target::decode_path(path, path.contains(&b'%'), &mut head.path)
         }
         form @ (Target::Asterisk | Target::Authority) => {
             if form == Target::Authority {
-                check_host(head)?;
+                head.authority = Some(head.target);
             }
             head.is_pathless = true;
             head.path.clear();
-            return Ok(());
+            Ok(())
         }
-    };
-    head.query = query.map(shift);
-    target::decode_path(&target[path], &mut head.path)
+    }
 }
 
 /// Checks that the Host field is not empty, where the target has an authority.

@@ -315,9 +315,11 @@ impl Drop for Request {
         let Some(mut parts) = self.parts.take() else { return };
         let is_small = parts.head.text.capacity() <= KEPT_HEAD_BYTES;
         // Content, state and stream end here, whoever uses the storage next.
-        parts.body = RequestBody::Empty;
-        parts.trailers = Box::default();
         parts.context = None;
+        if !matches!(parts.body, RequestBody::Empty) {
+            parts.body = RequestBody::Empty;
+            parts.trailers = Box::default();
+        }
         // A thread that ends keeps nothing.
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();

@@ -16,6 +16,8 @@ const QUERY: u8 = 2;
 const NAME: u8 = 4;
 /// May stand in a method or a field name.
 const TOKEN: u8 = 8;
+/// Begins an escape.
+const ESCAPE: u8 = 16;
 
 /// What each byte may be part of.
 static CLASSES: [u8; 256] = classes();
@@ -44,6 +46,9 @@ const fn classes() -> [u8; 256] {
         {
             classes[byte] |= TOKEN;
         }
+        if b == b'%' {
+            classes[byte] |= ESCAPE;
+        }
         byte += 1;
     }
     classes
@@ -58,11 +63,45 @@ pub(crate) fn is_token(byte: u8) -> bool {
     is(byte, TOKEN)
 }
 
+/// How far a target goes that is followed by something else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// Bytes that can belong to a target of some form.
+    pub(crate) len: usize,
+    /// Those of them before the first that cannot stand in a path.
+    path_len: usize,
+    /// Whether there is a percent sign among those.
+    has_escapes: bool,
+}
+
+/// Looks where the target ends that `start` begins with.
+#[inline(never)]
+pub(crate) fn measure(start: &[u8]) -> Extent {
+    let mut seen = 0;
+    let mut path_len = 0;
+    for &byte in start {
+        let class = CLASSES[byte as usize];
+        if class & PATH == 0 {
+            break;
+        }
+        seen |= class;
+        path_len += 1;
+    }
+    let has_escapes = seen & ESCAPE != 0;
+    // Most targets are nothing but a path.
+    let rest = &start[path_len..];
+    let len = match rest {
+        [] | [b' ', ..] => path_len,
+        _ => path_len + rest.iter().take_while(|&&byte| is(byte, PATH | QUERY)).count(),
+    };
+    Extent { len, path_len, has_escapes }
+}
+
 /// What a request target is, as places within it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Target {
     /// `/path?query`
-    Origin { path: Range<usize>, query: Option<Range<usize>> },
+    Origin { path: Range<usize>, has_escapes: bool, query: Option<Range<usize>> },
     /// `http://authority/path?query`; the path may be empty, which stands for `/`.
     Absolute { authority: Range<usize>, path: Range<usize>, query: Option<Range<usize>> },
     /// `*`, of `OPTIONS`.
@@ -71,12 +110,12 @@ pub(crate) enum Target {
     Authority,
 }
 
-/// Takes a whole target apart.
+/// Takes a whole target apart, which has been measured.
 ///
 /// # Errors
 ///
 /// `BadRequest` when it is of no form that `method` allows, or has a byte that does not belong.
-pub(crate) fn parse_target(target: &[u8], method: &Method) -> Result<Target> {
+pub(crate) fn parse_target(target: &[u8], extent: Extent, method: &Method) -> Result<Target> {
     if method == Method::CONNECT {
         return match check_authority(target, Port::Required) {
             Ok(()) => Ok(Target::Authority),
@@ -85,8 +124,9 @@ pub(crate) fn parse_target(target: &[u8], method: &Method) -> Result<Target> {
     }
     match target {
         [b'/', ..] => {
-            let (path, query) = split_query(target, 0)?;
-            Ok(Target::Origin { path, query })
+            let Extent { path_len, has_escapes, .. } = extent;
+            let query = query_behind(target, path_len)?;
+            Ok(Target::Origin { path: 0..path_len, has_escapes, query })
         }
         b"*" if method == Method::OPTIONS => Ok(Target::Asterisk),
         _ => parse_absolute(target),
@@ -106,26 +146,21 @@ fn parse_absolute(target: &[u8]) -> Result<Target> {
         return Err(bad("the target's authority is empty"));
     }
     check_authority(&rest[..len], Port::Optional)?;
-    let authority = scheme.len()..scheme.len() + len;
-    let (path, query) = split_query(target, authority.end)?;
-    Ok(Target::Absolute { authority, path, query })
+    let path_start = scheme.len() + len;
+    let path_end = path_start + measure(&rest[len..]).path_len;
+    let query = query_behind(target, path_end)?;
+    Ok(Target::Absolute { authority: scheme.len()..path_start, path: path_start..path_end, query })
 }
 
-/// Checks `target` from `start` and splits it at the first question mark.
-fn split_query(target: &[u8], start: usize) -> Result<(Range<usize>, Option<Range<usize>>)> {
-    let mut end = start;
-    while end < target.len() && is(target[end], PATH) {
-        end += 1;
-    }
-    if end == target.len() {
-        return Ok((start..end, None));
-    }
-    if target[end] != b'?' {
-        return Err(wrong_byte(target, end));
-    }
-    match target[end + 1..].iter().position(|&byte| !is(byte, QUERY)) {
-        None => Ok((start..end, Some(end + 1..target.len()))),
-        Some(wrong) => Err(wrong_byte(target, end + 1 + wrong)),
+/// Takes what is behind the path of `target`: nothing, or a query.
+fn query_behind(target: &[u8], path_end: usize) -> Result<Option<Range<usize>>> {
+    match target.get(path_end) {
+        None => Ok(None),
+        Some(b'?') => match target[path_end..].iter().position(|&byte| !is(byte, QUERY)) {
+            None => Ok(Some(path_end + 1..target.len())),
+            Some(wrong) => Err(wrong_byte(target, path_end + wrong)),
+        },
+        Some(_) => Err(wrong_byte(target, path_end)),
     }
 }
 
@@ -133,20 +168,15 @@ fn wrong_byte(target: &[u8], at: usize) -> Error {
     bad(format!("byte {at} of the target, 0x{:02x}, cannot stand there unescaped", target[at]))
 }
 
-/// Returns how many bytes from the start could belong to a target of some form.
-pub(crate) fn plausible_len(start: &[u8]) -> usize {
-    start.iter().position(|&byte| !is(byte, PATH | QUERY)).unwrap_or(start.len())
-}
-
 /// Decodes the percent escapes of a path into `path`, which is emptied first.
 ///
 /// # Errors
 ///
 /// `BadRequest` for an escape that is none, for NUL, and for what is not UTF-8.
-pub(crate) fn decode_path(raw: &[u8], path: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn decode_path(raw: &[u8], has_escapes: bool, path: &mut Vec<u8>) -> Result<()> {
     path.clear();
-    if memchr::memchr(b'%', raw).is_none() {
-        // ASCII, as `split_query` has seen to it.
+    if !has_escapes {
+        // ASCII, as `measure` has seen to it.
         path.extend_from_slice(raw);
     } else {
         let decoded = decode(raw).ok_or_else(|| bad("the path has an invalid percent escape"))?;
@@ -219,11 +249,7 @@ pub(crate) fn check_authority(authority: &[u8], port: Port) -> Result<()> {
             }
             (&inner[..end], &inner[end + 1..])
         }
-        _ => {
-            let end = memchr::memchr(b':', authority).unwrap_or(authority.len());
-            check_name(&authority[..end])?;
-            authority.split_at(end)
-        }
+        _ => authority.split_at(name_len(authority)?),
     };
     match rest {
         [] if port == Port::Optional => Ok(()),
@@ -236,17 +262,18 @@ pub(crate) fn check_authority(authority: &[u8], port: Port) -> Result<()> {
     }
 }
 
-fn check_name(name: &[u8]) -> Result<()> {
-    let mut rest = name;
-    while let Some(at) = rest.iter().position(|&byte| !is(byte, NAME)) {
-        match &rest[at..] {
-            [b'%', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                rest = tail;
-            }
-            _ => return Err(bad(format!("byte 0x{:02x} cannot stand in a host", rest[at]))),
-        }
+/// Returns how many bytes the name at the start of an authority has.
+fn name_len(authority: &[u8]) -> Result<usize> {
+    let mut len = 0;
+    while let Some(at) = authority[len..].iter().position(|&byte| !is(byte, NAME)) {
+        len += at;
+        len += match &authority[len..] {
+            [b':', ..] => return Ok(len),
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => 3,
+            wrong => return Err(bad(format!("byte 0x{:02x} cannot stand in a host", wrong[0]))),
+        };
     }
-    Ok(())
+    Ok(authority.len())
 }
 
 fn check_port(digits: &[u8]) -> Result<()> {
@@ -340,8 +367,12 @@ mod tests {
             ("/\u{e9}", "GET", false),
         ];
         for (target, method, allowed) in cases {
-            let method = method.parse().unwrap();
-            assert_eq!(parse_target(target.as_bytes(), &method).is_ok(), allowed, "{target:?}");
+            let (method, extent) = (method.parse().unwrap(), measure(target.as_bytes()));
+            assert_eq!(
+                parse_target(target.as_bytes(), extent, &method).is_ok(),
+                allowed,
+                "{target:?}"
+            );
         }
     }
 
@@ -360,7 +391,7 @@ mod tests {
             ("/%ff", None),
             ("/%C3", None),
         ] {
-            let outcome = decode_path(raw.as_bytes(), &mut path);
+            let outcome = decode_path(raw.as_bytes(), raw.contains('%'), &mut path);
             assert_eq!(outcome.ok().map(|()| &*path), decoded.map(str::as_bytes), "{raw}");
         }
     }

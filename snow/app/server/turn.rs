@@ -2,7 +2,7 @@
 
 use super::{
     Connection, Contained, End, Exchange, Feed, Incoming, Outgoing, Pace, Pending, Phase,
-    READS_PER_TURN, Step, Wait, overfull, too_large,
+    READS_PER_TURN, Sending, Step, Wait, overfull, too_large,
 };
 use crate::{
     Error, ErrorKind,
@@ -11,11 +11,11 @@ use crate::{
         router::{Found, RouteNumber},
         worker::Worker,
     },
-    http::{After, BodyStream, Content, Piece, Request, RequestBody, Response, Trailers},
+    http::{After, Body, BodyStream, Content, Piece, Request, RequestBody, Response},
     net::{Scratch, Stream},
     rt::{Time, panic_message},
 };
-use http::{StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -51,9 +51,10 @@ impl<S: Stream> Connection<S> {
         cx: &mut Context<'_>,
     ) -> Option<Wait> {
         let (content, wait) = match step {
-            Step::Send { content, wait } => (content, wait),
-            Step::Wait(wait) => (Content::Empty, Some(wait)),
+            Step::Next | Step::Starving if output.is_empty() => return None,
             Step::Next | Step::Starving => (Content::Empty, None),
+            Step::Send(sending) => (sending.content, sending.wait),
+            Step::Wait(wait) => (Content::Empty, Some(wait)),
         };
         match self.poll_send(output, content, cx) {
             Poll::Ready(Ok(())) => wait,
@@ -85,23 +86,26 @@ impl<S: Stream> Connection<S> {
                 Poll::Pending => return self.poll_deadline(output, cx),
             };
         }
-        let mut inbox = self.take_inbox();
-        let (rest, step) = if inbox.is_empty() {
-            let (used, step) = self.take_requests(&input[..len], output, cx);
-            (&input[used..len], step)
+        let step = if self.inbox.is_empty() {
+            let mut rest = &input[..len];
+            let step = self.take_requests(&mut rest, output, cx);
+            self.end_input(&step, rest);
+            step
         } else {
+            let mut inbox = self.take_inbox();
             inbox.extend_from_slice(&input[..len]);
-            let (used, step) = self.take_requests(&inbox, output, cx);
-            (&inbox[used..], step)
+            let mut rest = &*inbox;
+            let step = self.take_requests(&mut rest, output, cx);
+            self.end_input(&step, rest);
+            step
         };
-        // A body that was fed to its handler may have been read beyond its end meanwhile.
-        self.is_starving = matches!(step, Step::Starving) && self.inbox.is_empty();
-        self.keep(rest);
-        if self.is_starving && self.has_begun() && self.worker.is_overfull() {
-            return Poll::Ready(self.refuse(overfull(), None, output));
-        }
-        if self.is_starving && self.has_begun() && self.phase != Phase::Head {
-            self.set_phase(Phase::Head, self.worker.app.config.head_timeout);
+        if self.is_starving && self.has_begun() {
+            if self.worker.is_overfull() {
+                return Poll::Ready(self.refuse(overfull(), None, output));
+            }
+            if self.phase != Phase::Head {
+                self.set_phase(Phase::Head, self.worker.app.config.head_timeout);
+            }
         }
         Poll::Ready(match step {
             // What the peer has sent beyond its last answer would turn a close into a reset.
@@ -110,6 +114,13 @@ impl<S: Stream> Connection<S> {
             }
             step => step,
         })
+    }
+
+    /// Keeps what is left of the input.
+    fn end_input(&mut self, step: &Step, rest: &[u8]) {
+        // A body that was fed to its handler may have been read beyond its end meanwhile.
+        self.is_starving = matches!(step, Step::Starving) && self.inbox.is_empty();
+        self.keep(rest);
     }
 
     /// Returns whether a request has begun to arrive: an empty line is none.
@@ -147,21 +158,19 @@ impl<S: Stream> Connection<S> {
     /// Takes requests off `input` and answers them; returns how many bytes were used.
     fn take_requests(
         &mut self,
-        input: &[u8],
+        rest: &mut &[u8],
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
-    ) -> (usize, Step) {
-        let mut rest = input;
+    ) -> Step {
         let worker = Rc::clone(&self.worker);
         let config = &worker.app.config;
         for _ in 0..config.max_pipelined.max(1) {
-            match self.take_request(&worker, &mut rest, output, cx) {
+            match self.take_request(&worker, rest, output, cx) {
                 Step::Next if output.len() < config.max_output_bytes => {}
-                Step::Next => break,
-                step => return (input.len() - rest.len(), step),
+                step => return step,
             }
         }
-        (input.len() - rest.len(), Step::Next)
+        Step::Next
     }
 
     fn take_request(
@@ -330,7 +339,7 @@ impl<S: Stream> Connection<S> {
         // Many are ready at the first look.
         match self.poll_answer_into(&mut pending, output, cx) {
             Poll::Ready(step) => step,
-            Poll::Pending => Step::Wait(Wait::Answer(pending)),
+            Poll::Pending => Step::Wait(Wait::Answer(Box::new(pending))),
         }
     }
 
@@ -364,69 +373,73 @@ impl<S: Stream> Connection<S> {
     /// Writes a response, or its head and what to wait for.
     pub(super) fn respond(
         &mut self,
-        response: Response,
+        mut response: Response,
         mut exchange: Exchange,
         feed: Option<Box<Feed>>,
         output: &mut Vec<u8>,
     ) -> Step {
-        let worker = Rc::clone(&self.worker);
-        let response = worker.review(response, exchange.route);
-        if worker.is_stopping() {
+        if response.error.is_some() {
+            self.worker.review(&mut response, exchange.route);
+        }
+        if self.worker.is_stopping() {
             self.conn.set_last();
         }
-        worker.with_preface(|preface| {
-            self.conn.write_head(output, &response, preface, &worker.app.config)
-        });
-        let Response { status, body, trailers, .. } = response;
-        let mut large = Content::Empty;
-        let mut sent = 0;
-        if self.conn.wants_content() {
-            match body.0 {
-                Content::Stream(content) => {
-                    let content = Contained::new(content);
-                    let trailers = Contained::new(trailers);
-                    let grace = Time::NEVER;
-                    let outgoing =
-                        Outgoing { content, trailers, exchange, status, sent, grace, feed };
-                    return Step::Wait(Wait::Stream(Box::new(outgoing)));
-                }
-                content => {
-                    let bytes = content.as_bytes().unwrap_or_default();
-                    sent = bytes.len() as u64;
-                    if bytes.len() > COPIED_CONTENT {
-                        large = content;
-                    } else {
-                        output.extend_from_slice(bytes);
-                    }
-                    self.conn.sent_whole();
-                }
+        let (worker, conn) = (&self.worker, &mut self.conn);
+        conn.write_head(output, &response, &worker.preface(), &worker.app.config);
+        let Response { status, body: Body(content), trailers, .. } = response;
+        if let Content::Stream(content) = content {
+            let (content, trailers) = (Contained::new(content), Contained::new(trailers));
+            if !self.conn.wants_content() {
+                self.record(&mut exchange, status, 0);
+                return self.finish(output, &[]);
             }
-        } else if let Content::Stream(content) = body.0 {
-            drop(Contained::new(content));
+            let grace = Time::NEVER;
+            let outgoing = Outgoing { content, trailers, exchange, status, sent: 0, grace, feed };
+            return Step::Wait(Wait::Stream(Box::new(outgoing)));
         }
-        self.record(&mut exchange, status, sent);
-        match (large, self.finish(output, &Trailers::new())) {
-            (Content::Empty, step) => step,
-            (content, Step::Wait(wait)) => Step::Send { content, wait: Some(lingering(wait)) },
-            (content, _) => Step::Send { content, wait: None },
+        let bytes = match self.conn.wants_content() {
+            true => content.as_bytes().unwrap_or_default(),
+            false => &[],
+        };
+        self.record(&mut exchange, status, bytes.len() as u64);
+        let after = self.conn.finish_whole();
+        if bytes.len() <= COPIED_CONTENT {
+            output.extend_from_slice(bytes);
+            return self.go_on(after);
+        }
+        let wait = match self.go_on(after) {
+            Step::Wait(wait) => Some(lingering(wait)),
+            _ => None,
+        };
+        Step::Send(Box::new(Sending { content, wait }))
+    }
+
+    /// Ends a response whose content was made while it was sent.
+    pub(super) fn finish(
+        &mut self,
+        output: &mut Vec<u8>,
+        trailers: &[(HeaderName, HeaderValue)],
+    ) -> Step {
+        match self.conn.finish(output, trailers) {
+            Ok(after) => self.go_on(after),
+            Err(error) => self.break_off(&error),
         }
     }
 
-    /// Ends a response.
-    pub(super) fn finish(&mut self, output: &mut Vec<u8>, trailers: &Trailers) -> Step {
-        match self.conn.finish(output, trailers) {
-            Ok(After::NextRequest) => {
+    /// Goes on after a response.
+    fn go_on(&mut self, after: After) -> Step {
+        match after {
+            After::NextRequest => {
                 self.set_idle();
                 Step::Next
             }
-            Ok(After::Drain) => {
+            After::Drain => {
                 let timeout = self.worker.app.config.body_timeout;
                 self.set_phase(Phase::Drain { bytes: 0 }, timeout);
                 Step::Next
             }
-            Ok(After::Close { lingers: true }) => Step::Wait(Wait::End(End::Linger)),
-            Ok(After::Close { lingers: false }) => Step::Wait(Wait::End(End::Answered)),
-            Err(error) => self.break_off(&error),
+            After::Close { lingers: true } => Step::Wait(Wait::End(End::Linger)),
+            After::Close { lingers: false } => Step::Wait(Wait::End(End::Answered)),
         }
     }
 }
