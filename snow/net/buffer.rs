@@ -3,7 +3,7 @@
 //! One buffer to read into and one to collect output in serve all connections of a thread, because
 //! only one of them is being polled at a time. A connection owns memory only for what is unfinished.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 /// Bytes of the read buffer: a pipelined batch or an upload's share of a tick in one system call.
 const READ_BUF_BYTES: usize = 64 * 1024;
@@ -12,7 +12,9 @@ const READ_BUF_BYTES: usize = 64 * 1024;
 const KEEP_BYTES: usize = 256 * 1024;
 
 thread_local! {
-    static SPARE: Cell<[Option<Box<Scratch>>; 2]> = const { Cell::new([None, None]) };
+    // Boxed, so that they are lent and not copied.
+    #[allow(clippy::vec_box, reason = "boxes go in and out")]
+    static SPARE: RefCell<Vec<Box<Scratch>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A thread's buffers, borrowed for as long as one poll of one connection lasts.
@@ -27,16 +29,13 @@ impl Scratch {
     /// Runs `work` with the buffers of this thread.
     pub(crate) fn with<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
         // Taken and not borrowed, so that whatever `work` calls may do the same; it does so once.
-        let [first, second] = SPARE.take();
-        SPARE.set([second, None]);
-        let mut scratch = first.unwrap_or_else(|| {
+        let mut scratch = SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| {
             Box::new(Scratch { input: vec![0; READ_BUF_BYTES], output: Vec::new() })
         });
         let result = work(&mut scratch);
         scratch.output.clear();
         if scratch.output.capacity() <= KEEP_BYTES {
-            let [first, _] = SPARE.take();
-            SPARE.set([Some(scratch), first]);
+            SPARE.with_borrow_mut(|spare| spare.push(scratch));
         }
         result
     }

@@ -71,7 +71,6 @@ struct Direction {
 /// What is known of a source beyond its two directions.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct State {
-    registered: bool,
     read_closed: bool,
     broken: bool,
 }
@@ -199,6 +198,7 @@ pub(crate) struct Source<S: mio::event::Source> {
     io: S,
     handle: Handle,
     slot: u32,
+    is_registered: bool,
 }
 
 impl<S: mio::event::Source> Source<S> {
@@ -206,7 +206,7 @@ impl<S: mio::event::Source> Source<S> {
     pub(crate) fn new(io: S) -> Source<S> {
         let handle = Handle::current();
         let slot = handle.reactor().slots.borrow_mut().slots.insert(Slot::default()) as u32;
-        Source { io, handle, slot }
+        Source { io, handle, slot, is_registered: false }
     }
 
     pub(crate) fn io(&self) -> &S {
@@ -222,20 +222,21 @@ impl<S: mio::event::Source> Source<S> {
     /// # Errors
     ///
     /// When the source cannot be registered: the machine is out of memory or watches.
+    #[inline]
     pub(crate) fn poll_ready(&mut self, interest: Interest, cx: &Context<'_>) -> io::Result<bool> {
-        let (is_ready, replaced) = self.with_slot(|slot| {
-            let direction = slot.direction(interest);
-            match direction.drained {
-                true => (false, direction.set_waker(cx.waker())),
-                false => (true, None),
-            }
-        });
-        drop(replaced);
-        if !is_ready {
-            // Registering reports what is ready already, so nothing is missed in between.
-            self.register()?;
+        match self.is_drained(interest) {
+            true => self.wait(interest, cx).map(|()| false),
+            false => Ok(true),
         }
-        Ok(is_ready)
+    }
+
+    /// Has the task woken when there is something to do in this direction.
+    #[inline(never)]
+    fn wait(&mut self, interest: Interest, cx: &Context<'_>) -> io::Result<()> {
+        let replaced = self.with_slot(|slot| slot.direction(interest).set_waker(cx.waker()));
+        drop(replaced);
+        // Registering reports what is ready already, so nothing is missed in between.
+        self.register()
     }
 
     /// Says that an operation of this direction has used up what there was.
@@ -288,12 +289,11 @@ impl<S: mio::event::Source> Source<S> {
     }
 
     fn register(&mut self) -> io::Result<()> {
-        let reactor = self.handle.reactor();
-        let state = &mut reactor.slots.borrow_mut().slots[self.slot as usize].state;
-        if !state.registered {
+        if !self.is_registered {
             let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
-            reactor.registry.register(&mut self.io, Token(self.slot as usize), both)?;
-            state.registered = true;
+            let token = Token(self.slot as usize);
+            self.handle.reactor().registry.register(&mut self.io, token, both)?;
+            self.is_registered = true;
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ enum Wait {
     /// The rest of a request's content.
     Content(Box<Incoming>),
     /// The answer to a request.
-    Answer(Pending),
+    Answer(Box<Pending>),
     /// The next piece of a response's content.
     Stream(Box<Outgoing>),
     /// That what is unwritten is written, to end then.
@@ -109,14 +109,17 @@ enum Phase {
 enum Step {
     /// A request is dealt with; there may be another.
     Next,
-    /// What was collected is to be written before anything else, and content from where it is.
-    Send {
-        content: Content,
-        wait: Option<Wait>,
-    },
+    /// What was collected is to be written before anything else, and much content from where it is.
+    Send(Box<Sending>),
     /// There is no whole request.
     Starving,
     Wait(Wait),
+}
+
+/// Content that is written from where it is, and what is to be waited for then.
+struct Sending {
+    content: Content,
+    wait: Option<Wait>,
 }
 
 /// What is remembered of a request while it is answered.
@@ -227,7 +230,10 @@ impl<S: Stream + Unpin> Future for Connection<S> {
             // Taken out while it is polled, but for the two that hold nothing.
             let mut wait = Wait::Turn;
             let next = match &self.wait {
-                Wait::Turn => self.poll_turn(cx),
+                Wait::Turn => match self.poll_turn(cx) {
+                    Poll::Pending if self.outbox.is_none() => return Poll::Pending,
+                    next => next,
+                },
                 Wait::Linger => return self.poll_linger(cx),
                 _ => {
                     wait = mem::take(&mut self.wait);
