@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, reason = "every test crate uses only a part of it")]
 
 mod answer;
+pub(crate) mod cuts;
 
 pub(crate) use answer::Answer;
 
