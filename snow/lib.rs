@@ -40,6 +40,8 @@ mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(feature = "json")]
+pub mod headed;
 mod http;
 pub mod net;
 pub mod rt;
