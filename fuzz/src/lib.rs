@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod chunked;
+pub mod frames;
 pub mod request;
 pub mod response;
 pub mod script;
