@@ -1,15 +1,16 @@
 //! The server that the benchmarks measure, as a user would write it; no log, as they would set it.
 //!
-//! cargo run --release --example bench 8080 1
+//! BENCH_FILE=Cargo.lock cargo run --release --example bench 8080 1
 //!
 //! curl -i localhost:8080/plaintext
 //! curl -i localhost:8080/json
 //! curl -i localhost:8080/echo -d hello
 //! curl -i localhost:8080/sleep/1000
 //! curl -i localhost:8080/user/123
+//! curl -i localhost:8080/file
 
 use snow::{Bytes, Json, Request, Response, Result, Snow, StatusCode, TimeoutFuture, get, post};
-use std::{env, iter, time::Duration};
+use std::{env, iter, path::PathBuf, time::Duration};
 
 #[derive(serde::Serialize)]
 struct Message {
@@ -31,12 +32,14 @@ fn main() -> Result<()> {
         return Err("usage: bench PORT THREADS".into());
     };
     let big = Bytes::from(vec![b'x'; 1 << 20]);
+    let file = env::var_os("BENCH_FILE").map(PathBuf::from);
     let routes = [
         get("^/plaintext$", |_| "Hello, World!"),
         get("^/json$", |_| Json(Message { message: "Hello, World!" })),
         post("^/echo$", |req: Request| req.into_body()),
         get(r"^/sleep/(?<millis>\d+)$", sleep),
         get("^/big$", move |_| Response::bytes(big.clone())),
+        get("^/file$", move |_| file.as_ref().map(Response::file)),
     ];
     let hundred = (0..100).map(|n| get(&format!(r"^/r{n}/(\w+)/(\d+)$"), |_| StatusCode::OK));
     let last = iter::once(get(r"^/user/(?<id>\d+)$", user));

@@ -29,7 +29,7 @@ fn choose(response: &Response, owed: &Owed) -> (Framing, Announced) {
         // Only a HEAD route of its own declares a length for content that it does not give.
         Some([]) if owed.is_head => Some(declared_length(response).unwrap_or(0)),
         Some(bytes) => Some(bytes.len() as u64),
-        None => declared_length(response),
+        None => response.body.0.file_len().or_else(|| declared_length(response)),
     };
     let (framing, announced) = match (response.status, declared) {
         (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED, _) => {

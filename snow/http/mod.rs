@@ -28,7 +28,7 @@ pub(crate) use date::Preface;
 pub(crate) use fields::ContentFraming;
 pub(crate) use parse::Span;
 pub(crate) use request::{Context, Parts, RequestBody, States};
-pub(crate) use response::{Content, ContentStream, MakeTrailers, reason_text};
+pub(crate) use response::{Content, ContentStream, FileContent, MakeTrailers, reason_text};
 
 use crate::{Error, ErrorKind};
 use std::borrow::Cow;

@@ -5,7 +5,7 @@ use crate::{Error, ErrorKind};
 use bytes::Bytes;
 use futures_core::Stream;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use std::{borrow::Cow, fmt, pin::Pin};
+use std::{borrow::Cow, fmt, fs::File, path::PathBuf, pin::Pin};
 
 /// An answer.
 ///
@@ -100,6 +100,42 @@ impl Response {
             BYTES,
             Body(Content::Stream(Box::pin(Erased { stream: Box::pin(stream) }))),
         )
+    }
+
+    /// Makes a 200 whose content is that of a regular file, with its length and `Last-Modified`; set
+    /// `content-type` if it is not just bytes.
+    ///
+    /// The file is opened when the answer is sent, symbolic links are followed, and its length at that
+    /// moment is announced. A file that is shorter by the time it is read breaks the connection, so
+    /// that the client cannot take what it got for the whole.
+    ///
+    /// A file that cannot be opened makes the answer another: 404 when there is none, or a folder, a
+    /// device, a socket or a pipe in its place, which are not opened at all; 403 when this process may
+    /// not read it; 503 when the machine is out of descriptors; otherwise 500. `on_error` sees
+    /// that. The log has the path, the client never reads it.
+    ///
+    /// On Linux the kernel moves the bytes from its cache to the socket. What is not there it reads from
+    /// the disk, 512 KiB at a time, for which the loop waits: where that may take long, as on a file
+    /// system of a network, read in `snow::unblock` and answer with a
+    /// [stream](Response::stream).
+    ///
+    /// A path that is made of what a client sends is the handler's to check: `..` leads upwards, and
+    /// `/` at its beginning to the root.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use snow::{Response, Snow, get};
+    ///
+    /// let manifest = |_| Response::file("Cargo.toml").header("content-type", "text/plain");
+    /// let mut client = Snow::new([get("^/manifest$", manifest)]).test_client()?;
+    /// let answer = client.get("/manifest").send();
+    /// assert_eq!(answer.status(), 200);
+    /// assert!(answer.text().contains("[package]"));
+    /// # Ok::<(), snow::Error>(())
+    /// ```
+    pub fn file(path: impl Into<PathBuf>) -> Response {
+        Response::with_body(BYTES, Body(Content::File(FileContent::Named(path.into()))))
     }
 
     /// Sets the status: a `StatusCode` or a number from 200 to 999; any other makes it a 500.
@@ -222,6 +258,15 @@ pub(crate) enum Content {
     Owned(Vec<u8>),
     Shared(Bytes),
     Stream(ContentStream),
+    File(FileContent),
+}
+
+/// Content that is in a file.
+pub(crate) enum FileContent {
+    /// Whoever sends it has to open it first.
+    Named(PathBuf),
+    /// So many bytes of it are to be sent.
+    Open { file: File, len: u64 },
 }
 
 /// What makes the fields behind a stream when it has ended.
@@ -231,23 +276,32 @@ pub(crate) type MakeTrailers = Box<dyn FnOnce() -> Trailers>;
 pub(crate) type ContentStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>>>>;
 
 impl Content {
-    /// Returns content that is in memory; `None` for a stream.
+    /// Returns content that is in memory; `None` for a stream and a file.
     pub(crate) fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Content::Empty => Some(&[]),
             Content::Static(bytes) => Some(bytes),
             Content::Owned(bytes) => Some(bytes),
             Content::Shared(bytes) => Some(bytes),
-            Content::Stream(_) => None,
+            Content::Stream(_) | Content::File(_) => None,
+        }
+    }
+
+    /// Returns how many bytes of an open file are to be sent.
+    pub(crate) fn file_len(&self) -> Option<u64> {
+        match self {
+            Content::File(FileContent::Open { len, .. }) => Some(*len),
+            _ => None,
         }
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_bytes() {
-            Some(bytes) => write!(f, "{} bytes", bytes.len()),
-            None => f.write_str("a stream"),
+        match (self.0.as_bytes(), &self.0) {
+            (Some(bytes), _) => write!(f, "{} bytes", bytes.len()),
+            (None, Content::File(_)) => f.write_str("a file"),
+            (None, _) => f.write_str("a stream"),
         }
     }
 }

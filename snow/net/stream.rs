@@ -2,6 +2,7 @@
 
 use crate::rt::Left;
 use std::{
+    fs::File,
     io::{self, IoSlice},
     task::{Context, Poll},
 };
@@ -14,6 +15,27 @@ pub(crate) trait Stream {
     /// Writes what there is room for, in one system call.
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>])
     -> Poll<io::Result<usize>>;
+
+    /// Sends `head`, kept back for a moment so that it travels with what follows; when that is empty,
+    /// up to `most` bytes of `file` from `offset` on, which are not copied on their way.
+    ///
+    /// Returns how many bytes there was room for; none, when the file ends before `offset`. Its position
+    /// stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` or `InvalidInput` when the stream, the system or the file does not go with this:
+    /// nothing was sent, and the bytes are to be read and written instead.
+    fn poll_send_file(
+        &mut self,
+        _cx: &mut Context<'_>,
+        _head: &[u8],
+        _file: &File,
+        _offset: u64,
+        _most: usize,
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
 
     /// Returns whether there may be something to read, as far as is known without a system call.
     fn has_input(&self) -> bool;

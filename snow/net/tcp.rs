@@ -23,6 +23,14 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// Slices that one vectored write takes, on every system (`IOV_MAX`).
 const MAX_SLICES: usize = 16;
 
+/// Linux: more follows at once, so that the last segment waits for it, for 200 ms at the most.
+#[cfg(target_os = "linux")]
+const MSG_MORE: i32 = 0x8000;
+
+/// Linux: a peer that has left is an error and not a signal.
+#[cfg(target_os = "linux")]
+const MSG_NOSIGNAL: i32 = 0x4000;
+
 /// How a listener is set up.
 ///
 /// # Examples
@@ -390,6 +398,31 @@ impl Stream for TcpStream {
             self.source.set_drained(Interest::Write);
         }
         Poll::Ready(Ok(count))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &[u8],
+        file: &std::fs::File,
+        offset: u64,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        use std::num::NonZeroUsize;
+
+        // Where the system counts in 32 bits it does not reach further.
+        let Ok(offset) = isize::try_from(offset) else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        // A short count may be the file's end, so it does not mean that there is no more room.
+        poll_io(&mut self.source, Interest::Write, cx, |io| match (head, most) {
+            ([], 0) => Ok(0),
+            ([], most) => {
+                SockRef::from(io).sendfile(file, offset as usize, NonZeroUsize::new(most))
+            }
+            (head, _) => SockRef::from(io).send_with_flags(head, MSG_MORE | MSG_NOSIGNAL),
+        })
     }
 
     fn has_input(&self) -> bool {

@@ -3,8 +3,8 @@
 //! A connection is a future, and what it waits for is one enum. Most of the time that is its next turn,
 //! in which all that can be done at once is done, in the worker's buffers: read, take requests apart,
 //! call handlers, write all answers together ([`turn`]). The others are content that has not come in
-//! full ([`content`]), a handler's answer ([`answer`]), the next piece of a response, and a peer that
-//! does not read ([`output`]).
+//! full ([`content`]), a handler's answer ([`answer`]), the next piece of a response, a peer that does
+//! not read ([`output`]), and the rest of a file ([`file`](self::file)).
 //!
 //! It is written by hand and not as an `async fn` because ten thousand of them are to be idle in a few
 //! megabytes: the compiler keeps the arguments of an `async fn` beside the locals they are moved to, and
@@ -12,6 +12,7 @@
 
 mod answer;
 mod content;
+mod file;
 mod output;
 mod turn;
 
@@ -24,6 +25,7 @@ use crate::{
 };
 use answer::Pending;
 use content::{Feed, Incoming};
+use file::Download;
 use http::StatusCode;
 use output::{Outbox, Outgoing};
 use std::{
@@ -73,6 +75,8 @@ enum Wait {
     Answer(Box<Pending>),
     /// The next piece of a response's content.
     Stream(Box<Outgoing>),
+    /// That the peer takes more of a file.
+    File(Box<Download>),
     /// That what is unwritten is written, to end then.
     End(End),
     /// That the peer ends its side, or a moment has passed.
@@ -241,6 +245,7 @@ impl<S: Stream + Unpin> Future for Connection<S> {
                         Wait::Content(incoming) => self.poll_content(incoming, cx),
                         Wait::Answer(pending) => self.poll_answer(pending, cx),
                         Wait::Stream(outgoing) => self.poll_stream(outgoing, cx),
+                        Wait::File(download) => self.poll_file(download, cx),
                         Wait::End(end) => match self.end(*end) {
                             Some(next) => Poll::Ready(next),
                             None => return Poll::Ready(()),
@@ -266,6 +271,7 @@ impl<S: Stream + Unpin> Future for Connection<S> {
 }
 
 /// How fast a peer is, on average, since it began.
+#[derive(Clone, Copy)]
 struct Pace {
     began: Time,
     bytes: u64,

@@ -4,7 +4,7 @@ use super::{
     Connection, Contained, End, Exchange, Feed, Pace, READS_PER_TURN, Step, Wait, turn::lingering,
 };
 use crate::{
-    Error, ErrorKind,
+    Config, Error, ErrorKind,
     app::worker::Held,
     http::{Content, ContentStream, MakeTrailers},
     net::{Scratch, Stream},
@@ -31,11 +31,28 @@ pub(super) struct Outbox {
     content: Content,
     /// How much of both together has been written.
     written: usize,
-    /// Since the peer was first waited for.
+    taking: Taking,
+    _held: Held,
+}
+
+/// How a peer takes what it is sent, since it was first waited for.
+#[derive(Clone, Copy)]
+pub(super) struct Taking {
     pace: Pace,
     /// Until when it has to take something.
     stalls: Time,
-    _held: Held,
+}
+
+impl Taking {
+    pub(super) fn new(now: Time, config: &Config) -> Taking {
+        Taking { pace: Pace::new(now), stalls: now + config.write_timeout }
+    }
+
+    /// Notes that it has taken something.
+    pub(super) fn took(&mut self, count: usize, now: Time, config: &Config) {
+        self.pace.bytes += count as u64;
+        self.stalls = now + config.write_timeout;
+    }
 }
 
 /// Returns what is left of two parts of which so much together is written.
@@ -117,8 +134,7 @@ impl<S: Stream> Connection<S> {
             written: written.saturating_sub(output.len()),
             bytes,
             content,
-            pace: Pace::new(now),
-            stalls: now + self.worker.app.config.write_timeout,
+            taking: Taking::new(now, &self.worker.app.config),
             _held: self.worker.hold(len),
         }));
         output.clear();
@@ -135,8 +151,7 @@ impl<S: Stream> Connection<S> {
                 Poll::Ready(outcome) => {
                     let count = outcome?;
                     outbox.written += count;
-                    outbox.pace.bytes += count as u64;
-                    outbox.stalls = self.now() + self.worker.app.config.write_timeout;
+                    outbox.taking.took(count, self.now(), &self.worker.app.config);
                     self.outbox = Some(outbox);
                 }
                 Poll::Pending => {
@@ -178,16 +193,23 @@ impl<S: Stream> Connection<S> {
         })
     }
 
-    /// Is ready, and true, when the peer has taken nothing for too long or is too slow.
+    /// Is ready, and true, when the peer has taken nothing of the outbox for too long or is too slow.
     fn poll_write_stall(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let Some(outbox) = &self.outbox else { return Poll::Pending };
+        match &self.outbox {
+            Some(outbox) => self.poll_stall(outbox.taking, cx).map(|()| true),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Is ready when the peer has taken nothing for too long or is too slow.
+    pub(super) fn poll_stall(&mut self, taking: Taking, cx: &mut Context<'_>) -> Poll<()> {
         let config = &self.worker.app.config;
         let (rate, after) = (config.min_write_rate, config.write_timeout);
-        let is_too_slow = outbox.pace.is_below(rate, after, self.now());
-        self.deadline.set(outbox.stalls);
+        let is_too_slow = taking.pace.is_below(rate, after, self.now());
+        self.deadline.set(taking.stalls);
         match self.deadline.poll_passed(cx) {
             Poll::Pending if !is_too_slow => Poll::Pending,
-            _ => Poll::Ready(true),
+            _ => Poll::Ready(()),
         }
     }
 

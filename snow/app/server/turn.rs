@@ -1,7 +1,7 @@
 //! A turn: what can be done at once, in the worker's buffers.
 
 use super::{
-    Connection, Contained, End, Exchange, Feed, Incoming, Outgoing, Pace, Pending, Phase,
+    Connection, Contained, Download, End, Exchange, Feed, Incoming, Outgoing, Pace, Pending, Phase,
     READS_PER_TURN, Sending, Step, Wait, overfull, too_large,
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         router::{Found, RouteNumber},
         worker::Worker,
     },
-    http::{After, Body, BodyStream, Content, Piece, Request, RequestBody, Response},
+    http::{After, Body, BodyStream, Content, FileContent, Piece, Request, RequestBody, Response},
     net::{Scratch, Stream},
     rt::{Time, panic_message},
 };
@@ -52,6 +52,7 @@ impl<S: Stream> Connection<S> {
     ) -> Option<Wait> {
         let (content, wait) = match step {
             Step::Next | Step::Starving if output.is_empty() => return None,
+            Step::Wait(Wait::File(download)) => return Some(self.begin_file(download, output, cx)),
             Step::Next | Step::Starving => (Content::Empty, None),
             Step::Send(sending) => (sending.content, sending.wait),
             Step::Wait(wait) => (Content::Empty, Some(wait)),
@@ -378,8 +379,8 @@ impl<S: Stream> Connection<S> {
         feed: Option<Box<Feed>>,
         output: &mut Vec<u8>,
     ) -> Step {
-        if response.error.is_some() {
-            self.worker.review(&mut response, exchange.route);
+        if response.error.is_some() || matches!(response.body.0, Content::File(_)) {
+            response = self.review(response, exchange.route);
         }
         if self.worker.is_stopping() {
             self.conn.set_last();
@@ -387,16 +388,34 @@ impl<S: Stream> Connection<S> {
         let (worker, conn) = (&self.worker, &mut self.conn);
         conn.write_head(output, &response, &worker.preface(), &worker.app.config);
         let Response { status, body: Body(content), trailers, .. } = response;
-        if let Content::Stream(content) = content {
-            let (content, trailers) = (Contained::new(content), Contained::new(trailers));
-            if !self.conn.wants_content() {
-                self.record(&mut exchange, status, 0);
-                return self.finish(output, &[]);
+        match content {
+            Content::Stream(content) => {
+                let (content, trailers) = (Contained::new(content), Contained::new(trailers));
+                if !self.conn.wants_content() {
+                    self.record(&mut exchange, status, 0);
+                    return self.finish(output, &[]);
+                }
+                let (sent, grace) = (0, Time::NEVER);
+                let outgoing = Outgoing { content, trailers, exchange, status, sent, grace, feed };
+                Step::Wait(Wait::Stream(Box::new(outgoing)))
             }
-            let grace = Time::NEVER;
-            let outgoing = Outgoing { content, trailers, exchange, status, sent: 0, grace, feed };
-            return Step::Wait(Wait::Stream(Box::new(outgoing)));
+            Content::File(FileContent::Open { file, len: len @ 1.. })
+                if self.conn.wants_content() =>
+            {
+                Step::Wait(Wait::File(Box::new(Download::new(file, len, exchange, status))))
+            }
+            content => self.respond_whole(content, exchange, status, output),
         }
+    }
+
+    /// Ends a response whose content is in memory.
+    fn respond_whole(
+        &mut self,
+        content: Content,
+        mut exchange: Exchange,
+        status: StatusCode,
+        output: &mut Vec<u8>,
+    ) -> Step {
         let bytes = match self.conn.wants_content() {
             true => content.as_bytes().unwrap_or_default(),
             false => &[],
@@ -427,7 +446,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Goes on after a response.
-    fn go_on(&mut self, after: After) -> Step {
+    pub(super) fn go_on(&mut self, after: After) -> Step {
         match after {
             After::NextRequest => {
                 self.set_idle();
