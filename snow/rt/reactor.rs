@@ -28,6 +28,19 @@ const WAITS_PER_TICK: usize = 64;
 /// The token of the bell between threads.
 const BELL: Token = Token(usize::MAX);
 
+/// Bits of a token that name a slot; the others are its turn, which tells apart those who have it one
+/// after the other. A socket that a child process has inherited stays in the poll when it is closed here,
+/// and goes on being told of under its old token.
+const SLOT_BITS: u32 = if usize::BITS == 64 { 32 } else { 24 };
+
+fn token(slot: u32, turn: u32) -> Token {
+    Token(slot as usize | (turn as usize) << SLOT_BITS)
+}
+
+fn slot_of(token: Token) -> u32 {
+    (token.0 & ((1 << SLOT_BITS) - 1)) as u32
+}
+
 /// A direction of a source.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Interest {
@@ -45,9 +58,8 @@ pub(super) struct Reactor {
 #[derive(Default)]
 struct Slots {
     slots: Slab<Slot>,
-    /// Slots of sources that are gone. An event that was fetched before may still name them, so
-    /// they rest until the next wait.
-    resting: Vec<u32>,
+    /// How many sources there have been.
+    turns: u32,
     /// Whether a descriptor was freed since somebody found none.
     is_descriptor_freed: bool,
     /// Those who wait for a free descriptor.
@@ -56,6 +68,7 @@ struct Slots {
 
 #[derive(Default)]
 struct Slot {
+    turn: u32,
     state: State,
     read: Direction,
     write: Direction,
@@ -135,7 +148,6 @@ impl Reactor {
 
     /// Waits once; true when there may be more than was fetched.
     fn wait_once(&self, timeout: Option<Duration>) -> io::Result<bool> {
-        self.slots.borrow_mut().end_rest();
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {
             // Nothing was fetched, and the process may have slept past many a deadline: look again.
@@ -146,7 +158,11 @@ impl Reactor {
         let mut count = 0;
         for event in events.iter() {
             count += 1;
-            let Some(slot) = slots.get_mut(event.token().0) else { continue };
+            let number = slot_of(event.token());
+            let Some(slot) = slots.get_mut(number as usize) else { continue };
+            if token(number, slot.turn) != event.token() {
+                continue;
+            }
             // An event concerns a reader when there is something to read or nothing more will come.
             let broken = event.is_error() || event.is_write_closed();
             slot.state.broken |= broken;
@@ -180,16 +196,14 @@ impl Reactor {
 
     /// Returns how many sources there are.
     pub(super) fn len(&self) -> usize {
-        let slots = self.slots.borrow();
-        slots.slots.len() - slots.resting.len()
+        self.slots.borrow().slots.len()
     }
 }
 
 impl Slots {
-    fn end_rest(&mut self) {
-        for key in self.resting.drain(..) {
-            self.slots.remove(key as usize);
-        }
+    fn insert(&mut self) -> u32 {
+        self.turns = self.turns.wrapping_add(1);
+        self.slots.insert(Slot { turn: self.turns, ..Slot::default() }) as u32
     }
 }
 
@@ -205,7 +219,7 @@ impl<S: mio::event::Source> Source<S> {
     /// Takes `io`, which must not block, to the loop of this thread.
     pub(crate) fn new(io: S) -> Source<S> {
         let handle = Handle::current();
-        let slot = handle.reactor().slots.borrow_mut().slots.insert(Slot::default()) as u32;
+        let slot = handle.reactor().slots.borrow_mut().insert();
         Source { io, handle, slot, is_registered: false }
     }
 
@@ -291,7 +305,7 @@ impl<S: mio::event::Source> Source<S> {
     fn register(&mut self) -> io::Result<()> {
         if !self.is_registered {
             let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
-            let token = Token(self.slot as usize);
+            let token = token(self.slot, self.with_slot(|slot| slot.turn));
             self.handle.reactor().registry.register(&mut self.io, token, both)?;
             self.is_registered = true;
         }
@@ -312,15 +326,53 @@ impl<S: mio::event::Source> Drop for Source<S> {
     fn drop(&mut self) {
         // Closing the socket takes it off the poll: no system call for that.
         let mut slots = self.handle.reactor().slots.borrow_mut();
-        let slot = &mut slots.slots[self.slot as usize];
-        let wakers = [slot.read.waker.take(), slot.write.waker.take()];
-        slots.resting.push(self.slot);
+        let slot = slots.slots.remove(self.slot as usize);
         slots.is_descriptor_freed = true;
         // The socket is closed before any of them is polled.
         let starving = std::mem::take(&mut slots.starving);
         starving.iter().for_each(Waker::wake_by_ref);
         // Not under the borrow: the last waker of a task drops what the task has left.
         drop(slots);
-        drop((wakers, starving));
+        drop((slot, starving));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rt::{Clock, EventLoop};
+    use std::{
+        future::poll_fn,
+        net::{TcpListener, TcpStream},
+        task::Poll,
+    };
+
+    fn pair() -> (mio::net::TcpStream, TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (own, _) = listener.accept().unwrap();
+        own.set_nonblocking(true).unwrap();
+        (mio::net::TcpStream::from_std(own.try_clone().unwrap()), own, peer)
+    }
+
+    #[test]
+    fn an_event_of_a_socket_that_is_closed_here_concerns_nobody_else() {
+        let event_loop = EventLoop::new(Clock::system()).unwrap();
+        let left = event_loop.run(async {
+            let ((first, inherited, its_peer), (second, _own, _peer)) = (pair(), pair());
+            let mut first = Source::new(first);
+            poll_fn(|cx| Poll::Ready(first.poll_left(cx))).await.unwrap();
+            let slot = first.slot;
+            drop(first);
+            let mut second = Source::new(second);
+            assert_eq!(second.slot, slot, "the slot is used again");
+            // A copy of the descriptor, as a child process has one, keeps the first in the poll.
+            drop((its_peer, &inherited));
+            crate::sleep(Duration::from_millis(50)).await;
+            let left = poll_fn(|cx| Poll::Ready(second.poll_left(cx))).await.unwrap();
+            drop(inherited);
+            left
+        });
+        assert_eq!(left.unwrap(), None);
     }
 }
