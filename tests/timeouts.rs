@@ -438,3 +438,21 @@ fn a_peer_that_reads_slowly_but_steadily_gets_all() {
     let (rest, is_reset) = client.read_all();
     assert!(!is_reset && !rest.is_empty() && rest.len() < 1000, "{} bytes more", rest.len());
 }
+
+#[test]
+fn blocking_work_of_another_loop_does_not_hold_the_clock() {
+    let (finish, finished) = std::sync::mpsc::channel::<()>();
+    let (begin, begun) = std::sync::mpsc::channel();
+    let other = thread::spawn(move || {
+        snow::block_on(snow::unblock(move || {
+            begin.send(()).unwrap();
+            finished.recv().unwrap();
+        }));
+    });
+    begun.recv().unwrap();
+    let routes = [get("^/$", |_| TimeoutFuture::new(Duration::from_secs(3600)))];
+    let mut client = Snow::new(routes).test_client().unwrap();
+    assert_eq!(client.get("/").send().status(), 504);
+    finish.send(()).unwrap();
+    other.join().unwrap();
+}

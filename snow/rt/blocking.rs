@@ -3,6 +3,7 @@
 //! Threads are started when work waits and none is free, up to a bound, and end when they have had
 //! nothing to do for a while. The queue is bounded too: when it is full, whoever wants to add waits.
 
+use super::{event_loop::Handle, task::Inbox};
 use crate::config::{BLOCKING_QUEUE, BLOCKING_THREADS};
 use async_task::{Runnable, Task};
 use std::{
@@ -10,10 +11,7 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
-    sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     thread,
     time::Duration,
@@ -31,18 +29,18 @@ static POOL: Pool = Pool {
         free: 0,
     }),
     work: Condvar::new(),
-    unfinished: AtomicUsize::new(0),
 };
 
 struct Pool {
     state: Mutex<State>,
     work: Condvar,
-    /// Jobs that are queued or run.
-    unfinished: AtomicUsize,
 }
 
+/// The loop that waits for a job, if it is a loop.
+type Home = Option<Arc<Inbox>>;
+
 struct State {
-    queue: VecDeque<Runnable>,
+    queue: VecDeque<Runnable<Home>>,
     /// Those who found the queue full, by the number of their ticket, and the last such number.
     waiting: BTreeMap<u64, Waker>,
     tickets: u64,
@@ -51,9 +49,10 @@ struct State {
     free: usize,
 }
 
-/// Returns whether no blocking work is queued or running.
-pub(super) fn is_idle() -> bool {
-    POOL.unfinished.load(Ordering::SeqCst) == 0
+/// Returns whether a loop has no blocking work queued or running.
+pub(super) fn is_idle(home: &Inbox) -> bool {
+    // Whoever waits for a place may be of any loop.
+    !home.has_errands() && POOL.state().waiting.is_empty()
 }
 
 /// Runs `work` on a thread of the blocking pool.
@@ -88,7 +87,7 @@ enum Stage<F, T> {
     New(F),
     /// The queue was full; under this ticket a waker is in `State::waiting`, unless it was woken.
     Waiting(F, u64),
-    Queued(Task<T>),
+    Queued(Task<T, Home>),
     Taken,
 }
 
@@ -119,11 +118,12 @@ where
                 return Poll::Pending;
             }
             state.waiting.remove(&ticket.unwrap_or_default());
-            POOL.unfinished.fetch_add(1, Ordering::SeqCst);
+            let home = Handle::try_current().map(|handle| Arc::clone(handle.tasks().inbox()));
             let (runnable, task) = async_task::Builder::new()
                 .propagate_panic(true)
-                .spawn(move |()| async move { work() }, |runnable| POOL.add(runnable));
-            state.queue.push_back(runnable);
+                .metadata(home)
+                .spawn(move |_| async move { work() }, |runnable| POOL.add(runnable));
+            state.push(runnable);
             POOL.staff(&mut state);
             self.0 = Stage::Queued(task);
         }
@@ -138,10 +138,12 @@ impl<F, T> Drop for Unblock<F, T> {
     fn drop(&mut self) {
         if let Stage::Waiting(_, ticket) = self.0 {
             let mut state = POOL.state();
+            let own = state.waiting.remove(&ticket);
             // The place that this one was woken for goes to the next.
-            if state.waiting.remove(&ticket).is_none() {
-                state.wake_one();
-            }
+            let next = if own.is_none() { state.next_waiting() } else { None };
+            // Wakers are woken and dropped when the lock is free: they may lead back here.
+            drop(state);
+            next.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -157,10 +159,16 @@ impl State {
         ticket
     }
 
-    fn wake_one(&mut self) {
-        if let Some((_, waker)) = self.waiting.pop_first() {
-            waker.wake();
+    /// Takes the waker of whoever has waited longest for a place.
+    fn next_waiting(&mut self) -> Option<Waker> {
+        self.waiting.pop_first().map(|(_, waker)| waker)
+    }
+
+    fn push(&mut self, runnable: Runnable<Home>) {
+        if let Some(home) = runnable.metadata() {
+            home.begin_errand();
         }
+        self.queue.push_back(runnable);
     }
 }
 
@@ -170,9 +178,8 @@ impl Pool {
     }
 
     /// Queues a job again that was cancelled, for its thread to drop.
-    fn add(&'static self, runnable: Runnable) {
-        self.unfinished.fetch_add(1, Ordering::SeqCst);
-        self.state().queue.push_back(runnable);
+    fn add(&'static self, runnable: Runnable<Home>) {
+        self.state().push(runnable);
         self.work.notify_one();
     }
 
@@ -195,10 +202,13 @@ impl Pool {
         let mut state = self.state();
         loop {
             if let Some(runnable) = state.queue.pop_front() {
-                state.wake_one();
+                let next = state.next_waiting();
                 drop(state);
+                next.into_iter().for_each(Waker::wake);
+                let home = runnable.metadata().clone();
                 runnable.run();
-                self.unfinished.fetch_sub(1, Ordering::SeqCst);
+                // Whoever awaits it is woken by now.
+                home.into_iter().for_each(|home| home.end_errand());
                 state = self.state();
                 continue;
             }

@@ -66,16 +66,23 @@ impl Handle {
 
     /// Queues a woken task without locks, if its loop is the one that runs on this thread.
     pub(super) fn push_at_home(inbox: &Inbox, runnable: Runnable) -> Result<(), Runnable> {
-        // A thread that ends has no loop any more.
         let mut runnable = Some(runnable);
-        let _ = CURRENT.try_with(|current| {
-            if let Some(Handle(inner)) = &*current.borrow() {
-                if std::ptr::eq(Arc::as_ptr(inner.tasks.inbox()), inbox) {
-                    inner.tasks.push(runnable.take().expect("taken once"));
-                }
-            }
-        });
+        Handle::at_home(inbox, |tasks| tasks.push(runnable.take().expect("taken once")));
         runnable.map_or(Ok(()), Err)
+    }
+
+    /// Does something if the loop of `inbox` is the one that runs on this thread, and returns whether it
+    /// is.
+    fn at_home(inbox: &Inbox, work: impl FnOnce(&Tasks)) -> bool {
+        // A thread that ends has no loop any more.
+        let is_home = CURRENT.try_with(|current| match &*current.borrow() {
+            Some(Handle(inner)) if std::ptr::eq(Arc::as_ptr(inner.tasks.inbox()), inbox) => {
+                work(&inner.tasks);
+                true
+            }
+            _ => false,
+        });
+        is_home.unwrap_or(false)
     }
 
     pub(crate) fn spawn<F>(&self, future: F) -> Task<F::Output>
@@ -232,7 +239,7 @@ impl EventLoop {
             return inner.reactor.wait(next.map(|deadline| deadline.since(now)));
         }
         // Time stands still while blocking work is on its way; what sockets have comes first too.
-        let Some(deadline) = next.filter(|_| super::blocking::is_idle()) else {
+        let Some(deadline) = next.filter(|_| super::blocking::is_idle(inner.tasks.inbox())) else {
             inner.reactor.wait(Some(VIRTUAL_PATIENCE))?;
             // Whoever waits for something that never comes may want to give up, in real time.
             self.root.woken.store(true, Ordering::SeqCst);
@@ -304,7 +311,10 @@ impl Wake for Root {
 
     fn wake_by_ref(self: &Arc<Root>) {
         self.woken.store(true, Ordering::SeqCst);
-        self.inbox.ring();
+        // On its own thread the loop is awake, and looks before it sleeps.
+        if !Handle::at_home(&self.inbox, |_| {}) {
+            self.inbox.ring();
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -26,11 +26,18 @@ pub(super) struct Inbox {
     woken: Mutex<VecDeque<Runnable>>,
     asleep: AtomicBool,
     bell: mio::Waker,
+    /// Jobs of this loop on the blocking pool.
+    errands: AtomicUsize,
 }
 
 impl Inbox {
     pub(super) fn new(bell: mio::Waker) -> Inbox {
-        Inbox { woken: Mutex::default(), asleep: AtomicBool::new(false), bell }
+        Inbox {
+            woken: Mutex::default(),
+            asleep: AtomicBool::new(false),
+            bell,
+            errands: AtomicUsize::new(0),
+        }
     }
 
     /// Queues a woken task, on whichever thread this is.
@@ -58,6 +65,19 @@ impl Inbox {
     /// Returns whether another thread has woken a task.
     pub(super) fn has_woken(&self) -> bool {
         !self.woken().is_empty()
+    }
+
+    pub(super) fn begin_errand(&self) {
+        self.errands.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn end_errand(&self) {
+        self.errands.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Returns whether a job of this loop is queued or runs on the blocking pool.
+    pub(super) fn has_errands(&self) -> bool {
+        self.errands.load(Ordering::SeqCst) > 0
     }
 
     pub(super) fn wake_up(&self) {
