@@ -21,7 +21,7 @@ use std::{
     collections::HashMap,
     future::poll_fn,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::{
@@ -96,6 +96,16 @@ impl Census {
                 }
             }
         }
+    }
+}
+
+/// Returns the address that a client is counted under: of IPv6 the network, since one client has all of
+/// its 64 bits of host numbers.
+fn client_of(remote: SocketAddr) -> IpAddr {
+    const NETWORK: u128 = u128::MAX << 64;
+    match remote.ip().to_canonical() {
+        IpAddr::V6(addr) => IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & NETWORK)),
+        v4 => v4,
     }
 }
 
@@ -247,7 +257,7 @@ impl Worker {
 
     /// Counts a connection in, unless its address has too many.
     pub(super) fn enter(&self, remote: Option<SocketAddr>) -> bool {
-        let address = remote.map(|remote| remote.ip());
+        let address = remote.map(client_of);
         let is_welcome =
             self.app.census.enter(address, self.app.config.max_connections_per_address);
         if is_welcome {
@@ -258,7 +268,7 @@ impl Worker {
 
     /// Counts a connection out.
     pub(super) fn leave(&self, remote: Option<SocketAddr>) {
-        self.app.census.leave(remote.map(|remote| remote.ip()));
+        self.app.census.leave(remote.map(client_of));
         self.connections.set(self.connections.get() - 1);
         for waker in self.waiting.take() {
             waker.wake();
@@ -449,5 +459,21 @@ fn welcome(stream: TcpStream, remote: SocketAddr, worker: &Rc<Worker>) {
         spawn_unpin(Connection::new(stream, Some(remote), Rc::clone(worker))).detach();
     } else {
         log::debug!("{remote}: refused: too many connections from this address");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_an_address_or_a_network() {
+        let client = |text: &str| client_of(text.parse().unwrap());
+        assert_eq!(client("192.0.2.1:1"), client("192.0.2.1:2"));
+        assert_ne!(client("192.0.2.1:1"), client("192.0.2.2:1"));
+        assert_eq!(client("[::ffff:192.0.2.1]:1"), client("192.0.2.1:1"));
+        assert_ne!(client("[::ffff:192.0.2.1]:1"), client("[::ffff:192.0.2.2]:1"));
+        assert_eq!(client("[2001:db8::1]:1"), client("[2001:db8::ffff:0:0:1]:1"));
+        assert_ne!(client("[2001:db8::1]:1"), client("[2001:db8:0:1::1]:1"));
     }
 }

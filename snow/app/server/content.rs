@@ -21,7 +21,7 @@ pub(super) struct Incoming {
     pub(super) content: Vec<u8>,
     /// Bytes of content that are still allowed.
     pub(super) limit: u64,
-    pub(super) began: Time,
+    pub(super) pace: Pace,
     /// Until when more has to come.
     pub(super) stalls: Time,
     pub(super) held: Held,
@@ -116,8 +116,7 @@ impl<S: Stream> Connection<S> {
             }
             Poll::Pending => {
                 let (rate, after) = (config.min_body_rate, config.body_timeout);
-                let pace = Pace { began: incoming.began, bytes: incoming.content.len() as u64 };
-                let is_too_slow = pace.is_below(rate, after, self.now());
+                let is_too_slow = incoming.pace.is_below(rate, after, self.now());
                 self.deadline.set(incoming.stalls);
                 if is_too_slow || self.deadline.poll_passed(cx).is_ready() {
                     return Poll::Ready(Err(too_slow()));
@@ -125,7 +124,9 @@ impl<S: Stream> Connection<S> {
                 return Poll::Pending;
             }
         };
-        incoming.stalls = self.now() + config.body_timeout;
+        let (now, stall) = (self.now(), config.body_timeout);
+        incoming.pace.progress(len, now, stall);
+        incoming.stalls = now + stall;
         let mut rest = &input[..len];
         let is_complete = self.gather(incoming, &mut rest)?;
         self.keep(rest);
@@ -176,8 +177,9 @@ impl<S: Stream> Connection<S> {
                 if rest.is_empty() {
                     match self.stream.poll_read(cx, input) {
                         Poll::Ready(Ok(len)) if len > 0 => {
-                            feed.pace.bytes += len as u64;
-                            feed.stalls = self.now() + config.body_timeout;
+                            let (now, stall) = (self.now(), config.body_timeout);
+                            feed.pace.progress(len, now, stall);
+                            feed.stalls = now + stall;
                             rest = &input[..len];
                         }
                         Poll::Ready(_) => {

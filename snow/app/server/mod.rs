@@ -270,22 +270,38 @@ impl<S: Stream + Unpin> Future for Connection<S> {
     }
 }
 
-/// How fast a peer is, on average, since it began.
+/// How fast a peer is, on average, while it is waited for.
 #[derive(Clone, Copy)]
 struct Pace {
-    began: Time,
+    /// When it last made progress.
+    seen: Time,
+    /// How long it was waited for until then.
+    waited: Duration,
     bytes: u64,
 }
 
 impl Pace {
-    fn new(began: Time) -> Pace {
-        Pace { began, bytes: 0 }
+    fn new(now: Time) -> Pace {
+        Pace { seen: now, waited: Duration::ZERO, bytes: 0 }
     }
 
-    /// Returns whether fewer than `rate` bytes a second have come in more than `after`.
-    fn is_below(&self, rate: u64, after: Duration, now: Time) -> bool {
-        let elapsed = now.since(self.began);
-        elapsed > after && self.bytes < rate.saturating_mul(elapsed.as_secs())
+    /// Notes progress; `stall` is how long the peer may make none.
+    fn progress(&mut self, bytes: usize, now: Time, stall: Duration) {
+        self.waited = self.waited(now, stall);
+        self.seen = now;
+        self.bytes += bytes as u64;
+    }
+
+    /// Returns whether fewer than `rate` bytes a second have come in more than `stall`.
+    fn is_below(&self, rate: u64, stall: Duration, now: Time) -> bool {
+        let waited = self.waited(now, stall);
+        waited > stall && self.bytes < rate.saturating_mul(waited.as_secs())
+    }
+
+    /// Whoever makes no progress for longer than `stall` is not slow but gone, unless it was this process
+    /// that stood still: no more than that is counted.
+    fn waited(&self, now: Time, stall: Duration) -> Duration {
+        self.waited + now.since(self.seen).min(stall)
     }
 }
 
@@ -311,4 +327,32 @@ fn overfull() -> Error {
 
 fn too_slow() -> Error {
     Error::new(ErrorKind::RequestTimeout, "the content took too long")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rt::Clock;
+
+    #[test]
+    fn a_pause_of_the_process_is_not_counted_as_slowness() {
+        let (stall, second) = (Duration::from_secs(20), Duration::from_secs(1));
+        let mut now = Clock::stopped().now();
+        let mut pace = Pace::new(now);
+        for _ in 0..100 {
+            now = now + second;
+            pace.progress(600, now, stall);
+        }
+        now = now + Duration::from_secs(3600);
+        assert!(!pace.is_below(256, stall, now));
+        pace.progress(600, now, stall);
+        assert!(!pace.is_below(256, stall, now));
+        // One that always makes just enough progress not to stall is still slow.
+        let mut pace = Pace::new(now);
+        for _ in 0..3 {
+            now = now + stall;
+            pace.progress(600, now, stall);
+        }
+        assert!(pace.is_below(256, stall, now));
+    }
 }

@@ -297,7 +297,7 @@ impl<S: Stream> Connection<S> {
             exchange,
             content: Vec::new(),
             limit,
-            began: now,
+            pace: Pace::new(now),
             stalls: now + config.body_timeout,
             held: worker.hold(0),
         });
