@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Error, ErrorKind,
     http::{Context, DateCache, Preface, Response, reason_text},
-    net::{TcpListener, TcpStream},
+    net::{Listen, TcpListener, TcpStream},
     rt::{
         Handle, StopSignal, Stopping, Time, panic_message, sleep, spawn, spawn_unpin, timeout,
         yield_now,
@@ -329,10 +329,12 @@ pub(super) async fn run(
 ) -> io::Result<()> {
     let worker = Worker::new(app);
     let accepting = listeners.into_iter().map(|listener| {
-        let accepting = accept(TcpListener::from_std(listener), Rc::clone(&worker));
-        let stop = stop.clone();
+        let (worker, stop) = (Rc::clone(&worker), stop.clone());
         spawn(async move {
-            let outcome = accepting.await;
+            let outcome = match TcpListener::from_std(listener) {
+                Ok(listener) => accept(listener, worker).await,
+                Err(error) => Err(error),
+            };
             if let Err(error) = &outcome {
                 log::error!("a listener is unusable, so the server stops: {error}");
                 stop.stop(Stopping::Gracefully);

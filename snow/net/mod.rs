@@ -1,16 +1,29 @@
 //! Sockets as async streams: bytes, and no message format.
 //!
-//! A socket lives on the loop of the thread that made it and never moves. The streams implement the
-//! `futures-io` traits, so the runtime-free half of the async ecosystem works on them.
+//! A socket lives on the loop of the thread that made it and never moves: waiting for it on another
+//! loop panics. The streams implement the `futures-io` traits, so the runtime-free half of the async
+//! ecosystem works on them.
 
+mod accept;
+mod address;
 mod buffer;
+mod extension;
+mod halves;
+mod listen;
 mod pipe;
+mod socket;
 mod stream;
 mod tcp;
 
-pub use tcp::{ListenOptions, TcpListener, TcpStream};
+pub use accept::Listener;
+pub use address::{Addresses, Endpoint};
+pub use extension::{ReadExt, WriteExt};
+pub use halves::{ReadHalf, ReuniteError, Split, WriteHalf};
+pub use listen::{ListenOptions, TcpListener};
+pub use tcp::{KeepAlive, TcpStream};
 
+pub(crate) use accept::sealed::Listen;
 pub(crate) use buffer::Scratch;
+pub(crate) use listen::HAS_REUSE_PORT;
 pub(crate) use pipe::{Pipe, pipe};
 pub(crate) use stream::Stream;
-pub(crate) use tcp::HAS_REUSE_PORT;

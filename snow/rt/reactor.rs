@@ -72,6 +72,8 @@ struct Direction {
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct State {
     registered: bool,
+    /// Others may hold the same socket: closing it here does not take it off the poll.
+    shared: bool,
     read_closed: bool,
     broken: bool,
 }
@@ -209,6 +211,19 @@ impl<S: mio::event::Source> Source<S> {
         Source { io, handle, slot }
     }
 
+    /// Takes `io` as [`new`](Source::new) does, where others may hold the same socket: a duplicate of
+    /// its descriptor, or another process.
+    pub(crate) fn new_shared(io: S) -> Source<S> {
+        let source = Source::new(io);
+        source.set_shared();
+        source
+    }
+
+    /// Says that from now on others may hold the same socket.
+    pub(crate) fn set_shared(&self) {
+        self.with_slot(|slot| slot.state.shared = true);
+    }
+
     pub(crate) fn io(&self) -> &S {
         &self.io
     }
@@ -222,6 +237,11 @@ impl<S: mio::event::Source> Source<S> {
     /// # Errors
     ///
     /// When the source cannot be registered: the machine is out of memory or watches.
+    ///
+    /// # Panics
+    ///
+    /// When there is something to wait for, and the loop of this thread is not that of the source: the
+    /// wait would have no end.
     pub(crate) fn poll_ready(&mut self, interest: Interest, cx: &Context<'_>) -> io::Result<bool> {
         let (is_ready, replaced) = self.with_slot(|slot| {
             let direction = slot.direction(interest);
@@ -288,6 +308,7 @@ impl<S: mio::event::Source> Source<S> {
     }
 
     fn register(&mut self) -> io::Result<()> {
+        self.handle.assert_current();
         let reactor = self.handle.reactor();
         let state = &mut reactor.slots.borrow_mut().slots[self.slot as usize].state;
         if !state.registered {
@@ -310,9 +331,13 @@ pub(crate) enum Left {
 
 impl<S: mio::event::Source> Drop for Source<S> {
     fn drop(&mut self) {
-        // Closing the socket takes it off the poll: no system call for that.
-        let mut slots = self.handle.reactor().slots.borrow_mut();
+        let reactor = self.handle.reactor();
+        let mut slots = reactor.slots.borrow_mut();
         let slot = &mut slots.slots[self.slot as usize];
+        // Closing the socket takes it off the poll: no system call for that, unless others hold it too.
+        if slot.state.registered && slot.state.shared {
+            let _ = reactor.registry.deregister(&mut self.io);
+        }
         let wakers = [slot.read.waker.take(), slot.write.waker.take()];
         slots.resting.push(self.slot);
         slots.is_descriptor_freed = true;
