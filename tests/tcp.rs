@@ -4,18 +4,22 @@ mod util;
 
 use snow::{
     block_on,
-    net::{KeepAlive, ReadExt, TcpListener, TcpStream, WriteExt},
+    net::{
+        KeepAlive, ListenOptions, ReadExt, ServeHandle, TcpListener, TcpStream, WriteExt, serve,
+    },
     rt::counts,
     sleep, spawn, timeout,
 };
 use std::{
+    cell::Cell,
     io::{self, ErrorKind, Read, Write},
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
     thread,
     time::{Duration, Instant},
 };
-use util::PATIENCE;
+use util::{PATIENCE, collect_log, logged};
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -102,7 +106,7 @@ fn connecting_to_who_does_not_answer_ends_in_time() {
         return; // What a full backlog does is for each system to say.
     }
     run(async {
-        let mut options = snow::net::ListenOptions::default();
+        let mut options = ListenOptions::default();
         options.backlog = 1;
         let listener = TcpListener::listen("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let addr = listener.local_addr().unwrap();
@@ -363,5 +367,213 @@ fn a_thread_of_the_standard_library_is_served_like_any_other() {
         stream.write_all(&said).await.unwrap();
         drop(stream);
         assert_eq!(client.join().unwrap(), "olleh");
+    });
+}
+
+/// Waits until `condition` holds, while the loop goes on.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        sleep(millis(1)).await;
+    }
+}
+
+/// Echoes; `boom` panics, `error` fails.
+async fn echo(mut stream: TcpStream, _: SocketAddr) -> io::Result<()> {
+    let mut buf = [0; 1024];
+    loop {
+        match stream.read(&mut buf).await? {
+            0 => return Ok(()),
+            count if &buf[..count] == b"boom" => panic!("it was told to"),
+            count if &buf[..count] == b"error" => {
+                return Err(io::Error::other("it was told to fail"));
+            }
+            count => stream.write_all(&buf[..count]).await?,
+        }
+    }
+}
+
+/// Runs an echo server of at most `most` connections beside the test.
+fn start_echo(most: usize) -> (SocketAddr, ServeHandle, snow::Task<io::Result<()>>) {
+    let listener = listen();
+    let addr = listener.local_addr().unwrap();
+    let server = serve(listener, echo).max_connections(most).shutdown_timeout(millis(200));
+    (addr, server.stop_handle(), spawn(server.into_future()))
+}
+
+/// Sends a word and expects it back.
+async fn expect_echo(stream: &mut TcpStream, word: &[u8]) {
+    stream.write_all(word).await.unwrap();
+    let mut echo = vec![0; word.len()];
+    stream.read_exact(&mut echo).await.unwrap();
+    assert_eq!(echo, word);
+}
+
+#[test]
+fn beyond_the_limit_clients_wait_and_then_have_their_turn() {
+    run(async {
+        let (addr, stop, serving) = start_echo(2);
+        let mut clients = Vec::new();
+        for _ in 0..2 {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            expect_echo(&mut client, b"in").await;
+            clients.push(client);
+        }
+        let mut third = TcpStream::connect(addr).await.unwrap();
+        third.write_all(b"wait").await.unwrap();
+        let early = timeout(millis(100), third.read_exact(&mut [0; 4])).await;
+        assert!(early.is_err(), "there are two already");
+        drop(clients.pop());
+        let mut word = [0; 4];
+        third.read_exact(&mut word).await.unwrap();
+        assert_eq!(&word, b"wait");
+        expect_echo(&mut clients[0], b"still here").await;
+        drop((third, clients));
+        stop.stop();
+        serving.await.unwrap();
+        assert_eq!(counts().sockets, 0);
+    });
+}
+
+#[test]
+fn a_server_that_is_full_sleeps() {
+    run(async {
+        let (addr, stop, serving) = start_echo(1);
+        let mut client = TcpStream::connect(addr).await.unwrap();
+        expect_echo(&mut client, b"in").await;
+        let _waiting = TcpStream::connect(addr).await.unwrap();
+        let before = cpu_time();
+        sleep(millis(300)).await;
+        assert!(cpu_time() - before < millis(100), "it is busy with waiting");
+        stop.stop_now();
+        serving.await.unwrap();
+    });
+}
+
+/// Returns the time that this thread has run on a processor, where the system tells it.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = stat.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default();
+    Duration::from_nanos(nanos)
+}
+
+#[test]
+fn a_panic_and_an_error_cost_their_own_connection_and_are_logged() {
+    collect_log();
+    run(async {
+        let (addr, stop, serving) = start_echo(10);
+        let mut bystander = TcpStream::connect(addr).await.unwrap();
+        for (word, line) in
+            [("boom", "panicked: it was told to"), ("error", "failed: it was told to fail")]
+        {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            let peer = client.local_addr().unwrap();
+            client.write_all(word.as_bytes()).await.unwrap();
+            assert_eq!(read_all(&mut client).await.unwrap(), b"");
+            assert_eq!(logged(&format!("{peer}: the connection {line}")).len(), 1);
+            expect_echo(&mut bystander, b"still here").await;
+        }
+        drop(bystander);
+        stop.stop();
+        serving.await.unwrap();
+    });
+}
+
+#[test]
+fn a_stop_refuses_the_new_waits_for_the_quick_and_cuts_the_stalled() {
+    run(async {
+        let (addr, stop, serving) = start_echo(10);
+        let mut quick = TcpStream::connect(addr).await.unwrap();
+        let mut stalled = TcpStream::connect(addr).await.unwrap();
+        expect_echo(&mut quick, b"in").await;
+        expect_echo(&mut stalled, b"in").await;
+        stop.stop();
+        until("nothing is accepted", || {
+            std::net::TcpStream::connect_timeout(&addr, PATIENCE).is_err()
+        })
+        .await;
+        expect_echo(&mut quick, b"last words").await;
+        drop(quick);
+        assert!(!serving.is_finished(), "one is still there");
+        serving.await.unwrap();
+        assert_eq!(read_all(&mut stalled).await.unwrap_or_default(), b"");
+        drop(stalled);
+        assert_eq!(counts().sockets, 0);
+    });
+}
+
+#[test]
+fn a_stop_with_nobody_there_is_at_once_and_an_urgent_one_too() {
+    run(async {
+        let listener = listen();
+        let addr = listener.local_addr().unwrap();
+        let server = serve(listener, echo).shutdown_timeout(Duration::from_secs(3600));
+        let stop = server.stop_handle();
+        let serving = spawn(server.into_future());
+        let mut client = TcpStream::connect(addr).await.unwrap();
+        expect_echo(&mut client, b"in").await;
+        stop.stop();
+        sleep(millis(10)).await;
+        assert!(!serving.is_finished());
+        // From another thread.
+        thread::spawn(move || stop.stop_now()).join().unwrap();
+        serving.await.unwrap();
+
+        let (_, stop, serving) = start_echo(1);
+        stop.stop();
+        serving.await.unwrap();
+    });
+}
+
+#[test]
+fn dropping_a_server_drops_its_connections() {
+    run(async {
+        let held = Rc::new(Cell::new(0));
+        let count = Rc::clone(&held);
+        let listener = listen();
+        let addr = listener.local_addr().unwrap();
+        let server = spawn(
+            serve(listener, move |mut stream, _| {
+                let count = Rc::clone(&count);
+                count.set(count.get() + 1);
+                async move {
+                    let _count = count;
+                    stream.read(&mut [0]).await.map(drop)
+                }
+            })
+            .into_future(),
+        );
+        let mut client = TcpStream::connect(addr).await.unwrap();
+        until("it is accepted", || held.get() == 1).await;
+        server.cancel();
+        assert_eq!(read_all(&mut client).await.unwrap_or_default(), b"");
+        until("the handler and its connection are gone", || Rc::strong_count(&held) == 1).await;
+    });
+}
+
+#[test]
+fn several_listeners_share_one_loop_and_one_state() {
+    run(async {
+        let hits = Rc::new(Cell::new(0));
+        let mut servers = Vec::new();
+        for greeting in ["first", "second", "third"] {
+            let (listener, hits) = (listen(), Rc::clone(&hits));
+            let addr = listener.local_addr().unwrap();
+            let server = serve(listener, move |mut stream, _| {
+                hits.set(hits.get() + 1);
+                async move { stream.write_all(greeting.as_bytes()).await }
+            });
+            servers.push((addr, greeting, server.stop_handle(), spawn(server.into_future())));
+        }
+        for (addr, greeting, ..) in &servers {
+            let mut client = TcpStream::connect(*addr).await.unwrap();
+            assert_eq!(read_all(&mut client).await.unwrap(), greeting.as_bytes());
+        }
+        assert_eq!(hits.get(), 3);
+        for (.., stop, serving) in servers {
+            stop.stop();
+            serving.await.unwrap();
+        }
     });
 }

@@ -11,6 +11,7 @@ mod extension;
 mod halves;
 mod listen;
 mod pipe;
+mod serve;
 mod socket;
 mod stream;
 mod tcp;
@@ -20,6 +21,7 @@ pub use address::{Addresses, Endpoint};
 pub use extension::{ReadExt, WriteExt};
 pub use halves::{ReadHalf, ReuniteError, Split, WriteHalf};
 pub use listen::{ListenOptions, TcpListener};
+pub use serve::{Serve, ServeHandle, serve};
 pub use tcp::{KeepAlive, TcpStream};
 
 pub(crate) use accept::sealed::Listen;
