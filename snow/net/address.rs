@@ -237,6 +237,35 @@ impl<T: Addresses> Addresses for Vec<T> {
     }
 }
 
+/// Returns what the first of `addrs` gives that `attempt` succeeds with. Names are looked up on the
+/// blocking pool.
+///
+/// # Errors
+///
+/// The last failure.
+pub(super) async fn first_of<T>(
+    addrs: impl Addresses,
+    mut attempt: impl AsyncFnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut failure = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
+    for endpoint in addrs.endpoints() {
+        let resolved = match endpoint.resolve().await {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                failure = error;
+                continue;
+            }
+        };
+        for addr in resolved {
+            match attempt(addr).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => failure = error,
+            }
+        }
+    }
+    Err(failure)
+}
+
 impl<T: Addresses + ?Sized> Addresses for &T {
     fn endpoints(&self) -> Vec<Endpoint> {
         (**self).endpoints()

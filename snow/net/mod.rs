@@ -7,6 +7,7 @@
 mod accept;
 mod address;
 mod buffer;
+mod datagram;
 mod extension;
 mod halves;
 mod listen;
@@ -15,14 +16,17 @@ mod serve;
 mod socket;
 mod stream;
 mod tcp;
+mod udp;
 
 pub use accept::Listener;
 pub use address::{Addresses, Endpoint};
+pub use datagram::Datagram;
 pub use extension::{ReadExt, WriteExt};
 pub use halves::{ReadHalf, ReuniteError, Split, WriteHalf};
 pub use listen::{ListenOptions, TcpListener};
 pub use serve::{Serve, ServeHandle, serve};
 pub use tcp::{KeepAlive, TcpStream};
+pub use udp::UdpSocket;
 
 pub(crate) use accept::sealed::Listen;
 pub(crate) use buffer::Scratch;

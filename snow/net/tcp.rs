@@ -1,7 +1,7 @@
 //! TCP streams.
 
 use super::{
-    address::Addresses,
+    address::{Addresses, first_of},
     halves::{ReadHalf, WriteHalf, sealed::Ends, split},
     socket::{self, connected, impl_futures_io, wait_io},
     stream::Stream,
@@ -108,23 +108,7 @@ impl TcpStream {
     ///
     /// Outside a loop, as all sockets do.
     pub async fn connect(addrs: impl Addresses) -> io::Result<TcpStream> {
-        let mut failure = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
-        for endpoint in addrs.endpoints() {
-            let addrs = match endpoint.resolve().await {
-                Ok(addrs) => addrs,
-                Err(error) => {
-                    failure = error;
-                    continue;
-                }
-            };
-            for addr in addrs {
-                match TcpStream::connect_to(addr).await {
-                    Ok(stream) => return Ok(stream),
-                    Err(error) => failure = error,
-                }
-            }
-        }
-        Err(failure)
+        first_of(addrs, TcpStream::connect_to).await
     }
 
     async fn connect_to(addr: SocketAddr) -> io::Result<TcpStream> {
