@@ -14,9 +14,15 @@ mod listen;
 mod pipe;
 mod serve;
 mod socket;
+#[cfg(unix)]
+mod socket_file;
 mod stream;
 mod tcp;
 mod udp;
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+mod unix_datagram;
 
 pub use accept::Listener;
 pub use address::{Addresses, Endpoint};
@@ -27,6 +33,10 @@ pub use listen::{ListenOptions, TcpListener};
 pub use serve::{Serve, ServeHandle, serve};
 pub use tcp::{KeepAlive, TcpStream};
 pub use udp::UdpSocket;
+#[cfg(unix)]
+pub use unix::{UnixListener, UnixOptions, UnixStream};
+#[cfg(unix)]
+pub use unix_datagram::UnixDatagram;
 
 pub(crate) use accept::sealed::Listen;
 pub(crate) use buffer::Scratch;

@@ -1,0 +1,382 @@
+//! Unix sockets: streams, datagrams, their files, and HTTP over them.
+
+#![cfg(unix)]
+
+mod util;
+
+use snow::{
+    block_on,
+    net::{
+        Datagram, ReadExt, UnixDatagram, UnixListener, UnixOptions, UnixStream, WriteExt, serve,
+    },
+    rt::counts,
+    sleep, spawn, timeout,
+};
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+use util::PATIENCE;
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Runs a future on a loop, for no longer than a test may take.
+#[track_caller]
+fn run<F: Future>(future: F) -> F::Output {
+    block_on(timeout(PATIENCE, future)).expect("it came to no end")
+}
+
+/// A folder of the test's own, removed at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("snow-unix-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Leaves the file of a socket behind that nobody has open.
+fn leave_stale(path: &Path) {
+    drop(std::os::unix::net::UnixListener::bind(path).unwrap());
+    assert!(path.exists());
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// Reads until the end of the stream.
+async fn read_all(stream: &mut (impl ReadExt + ?Sized)) -> io::Result<Vec<u8>> {
+    let (mut all, mut buf) = (Vec::new(), vec![0; 16 * 1024]);
+    loop {
+        match stream.read(&mut buf).await? {
+            0 => return Ok(all),
+            count => all.extend_from_slice(&buf[..count]),
+        }
+    }
+}
+
+#[test]
+fn a_half_closed_stream_still_reads_the_answer() {
+    let folder = Folder::new();
+    run(async {
+        let path = folder.path("socket");
+        let mut listener = UnixListener::bind(&path).unwrap();
+        assert_eq!(listener.local_addr().unwrap().as_pathname(), Some(&*path));
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        let (mut served, peer) = listener.accept().await.unwrap();
+        assert!(peer.is_unnamed());
+        client.write_all(b"a question").await.unwrap();
+        client.close().await.unwrap();
+        assert_eq!(read_all(&mut served).await.unwrap(), b"a question");
+        served.write_all(b"an answer").await.unwrap();
+        drop(served);
+        assert_eq!(read_all(&mut client).await.unwrap(), b"an answer");
+    });
+}
+
+#[test]
+fn halves_in_two_tasks_move_both_ways_at_once() {
+    const LEN: usize = 8 << 20;
+    run(async {
+        let (a, b) = UnixStream::pair().unwrap();
+        let ends = [(a, 1, 2), (b, 2, 1)].map(|(stream, own, other)| {
+            let (mut reader, mut writer) = stream.into_split();
+            let writing = spawn(async move { writer.write_all(&vec![own; LEN]).await });
+            let reading = spawn(async move {
+                let all = read_all(&mut reader).await.unwrap();
+                assert!(all.len() == LEN && all.iter().all(|byte| *byte == other));
+            });
+            (writing, reading)
+        });
+        for (writing, reading) in ends {
+            writing.await.unwrap();
+            reading.await;
+        }
+        assert_eq!(counts().sockets, 0);
+    });
+}
+
+#[test]
+fn streams_go_to_the_standard_library_and_come_back() {
+    run(async {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let ours = ours.into_std().unwrap();
+        assert_eq!(counts().sockets, 1);
+        let mut ours = UnixStream::from_std(ours).unwrap();
+        ours.write_all(b"hello").await.unwrap();
+        drop(ours);
+        assert_eq!(read_all(&mut theirs).await.unwrap(), b"hello");
+    });
+}
+
+#[test]
+fn a_client_waits_for_room_in_a_full_queue() {
+    if !cfg!(target_os = "linux") {
+        return; // What a full backlog does is for each system to say.
+    }
+    let folder = Folder::new();
+    run(async {
+        let path = folder.path("socket");
+        let mut options = UnixOptions::default();
+        options.backlog = 1;
+        let mut listener = UnixListener::listen(&path, &options).unwrap();
+        let mut clients = Vec::new();
+        while let Ok(client) = timeout(millis(100), UnixStream::connect(&path)).await {
+            clients.push(client.unwrap());
+            assert!(clients.len() < 16, "the backlog has no bound");
+        }
+        let late_path = path.clone();
+        let late = spawn(async move { UnixStream::connect(late_path).await });
+        sleep(millis(20)).await;
+        assert!(!late.is_finished());
+        listener.accept().await.unwrap();
+        late.await.unwrap();
+    });
+}
+
+#[test]
+fn a_stale_file_is_taken_over_and_a_live_one_is_not() {
+    let folder = Folder::new();
+    run(async {
+        let path = folder.path("socket");
+        leave_stale(&path);
+        let first = UnixListener::bind(&path).unwrap();
+        assert_eq!(UnixListener::bind(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
+        assert_eq!(UnixDatagram::bind(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
+        // Nor did that disturb it.
+        UnixStream::connect(&path).await.unwrap();
+        drop(first);
+        assert!(!path.exists());
+        UnixListener::bind(&path).unwrap();
+
+        leave_stale(&path);
+        let datagrams = UnixDatagram::bind(&path).unwrap();
+        assert_eq!(UnixListener::bind(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
+        drop(datagrams);
+        assert!(!path.exists());
+    });
+}
+
+#[test]
+fn what_is_no_socket_is_never_removed() {
+    let folder = Folder::new();
+    let (file, target) = (folder.path("file"), folder.path("target"));
+    fs::write(&file, "precious").unwrap();
+    leave_stale(&target);
+    let link = folder.path("link");
+    symlink(&target, &link).unwrap();
+    let subfolder = folder.path("subfolder");
+    fs::create_dir(&subfolder).unwrap();
+    run(async {
+        for path in [&file, &link, &subfolder] {
+            let error = UnixListener::bind(path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{}", path.display());
+            let error = UnixDatagram::bind(path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{}", path.display());
+        }
+    });
+    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+    assert!(link.is_symlink() && target.exists() && subfolder.exists());
+}
+
+#[test]
+fn a_file_that_is_no_longer_ours_stays() {
+    let folder = Folder::new();
+    run(async {
+        let path = folder.path("socket");
+        let old = UnixListener::bind(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let _new = UnixListener::bind(&path).unwrap();
+        drop(old);
+        UnixStream::connect(&path).await.expect("it is the new one's");
+        // What is there by now may be anything.
+        let other = folder.path("other");
+        let listener = UnixListener::bind(&other).unwrap();
+        fs::remove_file(&other).unwrap();
+        fs::write(&other, "precious").unwrap();
+        drop(listener);
+        assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
+    });
+}
+
+#[test]
+fn the_file_has_the_permissions_it_is_to_have() {
+    let folder = Folder::new();
+    run(async {
+        for wanted in [0o600, 0o660, 0o666, 0o777] {
+            let mut options = UnixOptions::default();
+            options.mode = Some(wanted);
+            let path = folder.path("socket");
+            let listener = UnixListener::listen(&path, &options).unwrap();
+            assert_eq!(mode(&path), wanted);
+            drop(listener);
+            let socket = UnixDatagram::bind_with(&path, &options).unwrap();
+            assert_eq!(mode(&path), wanted);
+            drop(socket);
+        }
+        let mut options = UnixOptions::default();
+        options.mode = Some(0o600);
+        let nameless = UnixListener::listen("\0snow-test-with-mode", &options);
+        assert!(nameless.is_err(), "an abstract name has none");
+    });
+}
+
+#[test]
+fn what_cannot_be_bound_or_connected_to_is_an_error() {
+    let folder = Folder::new();
+    run(async {
+        let long = folder.path(&"x".repeat(200));
+        assert_eq!(UnixListener::bind(&long).unwrap_err().kind(), ErrorKind::InvalidInput);
+        let error = UnixStream::connect(&long).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let nowhere = folder.path("no/such/folder");
+        assert_eq!(UnixListener::bind(&nowhere).unwrap_err().kind(), ErrorKind::NotFound);
+        let error = UnixStream::connect(&nowhere).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        let stale = folder.path("stale");
+        leave_stale(&stale);
+        let error = UnixStream::connect(&stale).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(counts().sockets, 0);
+    });
+}
+
+#[test]
+fn an_abstract_name_has_no_file() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    run(async {
+        let name = format!("\0snow-test-{}", std::process::id());
+        let mut listener = UnixListener::bind(&name).unwrap();
+        assert_eq!(UnixListener::bind(&name).unwrap_err().kind(), ErrorKind::AddrInUse);
+        let mut client = UnixStream::connect(&name).await.unwrap();
+        let (mut served, _) = listener.accept().await.unwrap();
+        client.write_all(b"hello").await.unwrap();
+        drop(client);
+        assert_eq!(read_all(&mut served).await.unwrap(), b"hello");
+    });
+}
+
+#[test]
+fn the_server_helper_serves_unix_sockets_and_removes_their_file() {
+    let folder = Folder::new();
+    run(async {
+        let path = folder.path("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = serve(listener, |mut stream: UnixStream, _| async move {
+            let mut word = [0; 4];
+            stream.read_exact(&mut word).await?;
+            stream.write_all(&word).await
+        });
+        let stop = server.stop_handle();
+        let serving = spawn(server.into_future());
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        client.write_all(b"ping").await.unwrap();
+        assert_eq!(read_all(&mut client).await.unwrap(), b"ping");
+        stop.stop();
+        serving.await.unwrap();
+        assert!(!path.exists());
+    });
+}
+
+#[test]
+fn datagrams_are_answered_to_the_path_they_come_from() {
+    let folder = Folder::new();
+    run(async {
+        let (server_path, client_path) = (folder.path("server"), folder.path("client"));
+        let mut server = UnixDatagram::bind(&server_path).unwrap();
+        let mut client = UnixDatagram::bind(&client_path).unwrap();
+        client.send_to(b"ping", &server_path).await.unwrap();
+        let mut buf = [0; 8];
+        let (datagram, peer) = server.recv_from(&mut buf).await.unwrap();
+        assert_eq!(datagram, Datagram::Whole(4));
+        server.send_to(b"pong!", peer.as_pathname().unwrap()).await.unwrap();
+        client.connect(&server_path).unwrap();
+        assert_eq!(client.peer_addr().unwrap().as_pathname(), Some(&*server_path));
+        assert_eq!(client.recv(&mut buf).await.unwrap(), Datagram::Whole(5));
+        let mut nameless = UnixDatagram::unbound().unwrap();
+        nameless.send_to(b"?", &server_path).await.unwrap();
+        let (_, peer) = server.recv_from(&mut buf).await.unwrap();
+        assert!(peer.is_unnamed());
+        drop(server);
+        let error = client.send(b"anybody?").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn a_datagram_is_whole_or_said_to_be_truncated() {
+    run(async {
+        let (mut sender, mut receiver) = UnixDatagram::pair().unwrap();
+        for (sent, room, expected) in [
+            (0, 8, Datagram::Whole(0)),
+            (8, 8, Datagram::Whole(8)),
+            (9, 8, Datagram::Truncated),
+            // Longer than any of UDP.
+            (100_000, 80_000, Datagram::Truncated),
+            (100_000, 100_000, Datagram::Whole(100_000)),
+        ] {
+            sender.send(&vec![b'x'; sent]).await.unwrap();
+            let mut buf = vec![0; room];
+            let received = receiver.recv(&mut buf).await.unwrap();
+            assert_eq!(received, expected, "{sent} bytes into {room}");
+            let kept = sent.min(room);
+            assert!(buf[..kept].iter().all(|byte| *byte == b'x'));
+            assert!(buf[kept..].iter().all(|byte| *byte == 0));
+        }
+    });
+}
+
+#[test]
+fn senders_wait_for_a_receiver_that_is_behind() {
+    const COUNT: usize = 2000;
+    let folder = Folder::new();
+    run(async {
+        let path = folder.path("socket");
+        let mut receiver = UnixDatagram::bind(&path).unwrap();
+        let (to, connected_to) = (path.clone(), path.clone());
+        let sending = spawn(async move {
+            let mut sender = UnixDatagram::unbound().unwrap();
+            for _ in 0..COUNT {
+                sender.send_to(b"to", &to).await.unwrap();
+            }
+        });
+        let sending_connected = spawn(async move {
+            let mut sender = UnixDatagram::unbound().unwrap();
+            sender.connect(connected_to).unwrap();
+            for _ in 0..COUNT {
+                sender.send(b"connected").await.unwrap();
+            }
+        });
+        let mut counts = [0, 0];
+        while counts != [COUNT, COUNT] {
+            let received = receiver.recv(&mut [0; 16]).await.unwrap();
+            counts[usize::from(received == Datagram::Whole(9))] += 1;
+        }
+        sending.await;
+        sending_connected.await;
+    });
+}
