@@ -3,7 +3,7 @@
 mod util;
 
 use snow::{
-    block_on,
+    Snow, block_on, get,
     net::{
         KeepAlive, ListenOptions, ReadExt, ServeHandle, TcpListener, TcpStream, WriteExt, serve,
     },
@@ -19,7 +19,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{PATIENCE, collect_log, logged};
+use util::{Client, PATIENCE, collect_log, logged};
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -576,4 +576,29 @@ fn several_listeners_share_one_loop_and_one_state() {
             serving.await.unwrap();
         }
     });
+}
+
+#[test]
+fn a_server_listens_on_whatever_names_an_address() {
+    let server = |addrs: Box<dyn snow::net::Addresses>| {
+        let app = Snow::new([get("^/$", |_| "hello")]).workers(1);
+        app.bind(&*addrs).unwrap().start().unwrap()
+    };
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    for (addrs, count) in [
+        (Box::new("127.0.0.1:0") as Box<dyn snow::net::Addresses>, 1),
+        (Box::new(String::from("127.0.0.1:0")), 1),
+        (Box::new(("127.0.0.1", 0)), 1),
+        (Box::new(any), 1),
+        (Box::new((any.ip(), 0)), 1),
+        (Box::new([any, any]), 2),
+        (Box::new(vec![any, any, any]), 3),
+        (Box::new(&[("127.0.0.1", 0), ("127.0.0.1", 0)]), 2),
+    ] {
+        let running = server(addrs);
+        assert_eq!(running.local_addrs().len(), count);
+        for addr in running.local_addrs() {
+            Client::connect(*addr).get("/").expect(200, "hello");
+        }
+    }
 }

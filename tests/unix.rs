@@ -5,22 +5,23 @@
 mod util;
 
 use snow::{
-    block_on,
+    Request, Running, Snow, block_on, get,
     net::{
-        Datagram, ReadExt, UnixDatagram, UnixListener, UnixOptions, UnixStream, WriteExt, serve,
+        Datagram, Endpoint, ReadExt, UnixDatagram, UnixListener, UnixOptions, UnixStream, WriteExt,
+        serve,
     },
     rt::counts,
     sleep, spawn, timeout,
 };
 use std::{
     fs,
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, Read, Write},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
-use util::PATIENCE;
+use util::{Client, PATIENCE, wait_until};
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -379,4 +380,221 @@ fn senders_wait_for_a_receiver_that_is_behind() {
         sending.await;
         sending_connected.await;
     });
+}
+
+/// A connection of the standard library's, to a server of HTTP.
+fn connect(path: &Path) -> std::os::unix::net::UnixStream {
+    let stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Sends a request on a connection of its own, and returns all of the answer.
+fn ask(path: &Path, target: &str) -> String {
+    let mut stream = connect(path);
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Says where a request comes from, and takes its time on `/slow`.
+fn app() -> Snow {
+    Snow::new([
+        get("^/$", |request: Request| format!("{:?}", request.remote_addr())),
+        get("^/slow$", async |_: Request| {
+            sleep(millis(300)).await;
+            "at last"
+        }),
+    ])
+    .workers(3)
+}
+
+fn unix(path: &Path) -> String {
+    format!("unix:{}", path.display())
+}
+
+#[track_caller]
+fn start(app: Snow, addrs: impl snow::net::Addresses) -> Running {
+    app.bind(addrs).unwrap().start().unwrap()
+}
+
+#[test]
+fn http_is_served_over_unix_sockets_beside_tcp() {
+    let folder = Folder::new();
+    let (first, second) = (folder.path("first"), folder.path("second"));
+    let addrs = ["127.0.0.1:0", &unix(&first), &unix(&second)];
+    let server = start(app(), addrs);
+    assert_eq!(server.local_addrs(), [server.local_addr()]);
+    assert_eq!(server.endpoints()[1..], [Endpoint::unix(&first), Endpoint::unix(&second)]);
+    assert_eq!(server.endpoints()[1].to_string(), unix(&first));
+    for _ in 0..20 {
+        for path in [&first, &second] {
+            let answer = ask(path, "/");
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+            assert!(answer.ends_with("\r\n\r\nNone"), "{answer}");
+        }
+    }
+    let mut client = Client::connect(server.local_addr());
+    let addr = client.stream().local_addr().unwrap();
+    client.get("/").expect(200, &format!("Some({addr})"));
+    server.stop().unwrap();
+    assert!(!first.exists() && !second.exists());
+}
+
+#[test]
+fn a_server_on_unix_sockets_alone_keeps_many_connections_alive() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    // There is no address for this to hold for.
+    let app = app().configure(|config| config.max_connections_per_address = 1);
+    let server = start(app, unix(&path));
+    assert!(server.local_addrs().is_empty());
+    let mut clients: Vec<_> = (0..50).map(|_| connect(&path)).collect();
+    for _ in 0..3 {
+        for client in &mut clients {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+        }
+        for client in &mut clients {
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"\r\n\r\nNone") {
+                let mut byte = [0];
+                client.read_exact(&mut byte).unwrap();
+                answer.push(byte[0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_graceful_stop_answers_what_is_in_flight_and_takes_the_file_away() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    let server = start(app(), unix(&path));
+    let mut slow = connect(&path);
+    slow.write_all(b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    // Answered behind it, so it is in.
+    assert!(ask(&path, "/").ends_with("None"));
+    server.stop_handle().stop();
+    wait_until("nobody is let in", || !path.exists());
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
+    assert!(answer.ends_with("at last"), "{answer}");
+    server.wait().unwrap();
+}
+
+#[test]
+fn a_server_takes_a_stale_file_over_and_sets_its_permissions() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    leave_stale(&path);
+    let server = start(app(), Endpoint::unix(&path).mode(0o660));
+    assert_eq!(mode(&path), 0o660);
+    assert!(ask(&path, "/").ends_with("None"));
+    drop(server);
+    assert!(!path.exists());
+    // One that was bound and never ran leaves nothing behind either.
+    drop(app().bind(unix(&path)).unwrap());
+    assert!(!path.exists());
+}
+
+#[test]
+fn what_cannot_be_listened_on_is_one_clear_line() {
+    let folder = Folder::new();
+    let live = folder.path("live");
+    let _live = std::os::unix::net::UnixListener::bind(&live).unwrap();
+    let file = folder.path("file");
+    fs::write(&file, "precious").unwrap();
+    let missing = folder.path("no/such");
+    for (path, words) in [
+        (&live, "the socket is in use"),
+        (&file, "it is no socket"),
+        (&missing, "there is no such folder"),
+    ] {
+        let error = app().bind(unix(path)).unwrap_err();
+        let line = format!("{error:?}");
+        assert!(line.starts_with(&format!("cannot listen on {}: ", unix(path))), "{line}");
+        assert!(line.contains(words) && !line.contains('\n'), "{line}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+    let none: [&str; 0] = [];
+    assert!(app().bind(none).is_err());
+    // No manager has started this.
+    assert!(app().bind("systemd:").is_err());
+}
+
+#[cfg(all(target_os = "linux", feature = "activation"))]
+mod activation {
+    //! Sockets that are handed to the process, which is this test program run once more.
+
+    use super::*;
+    use std::{
+        net::TcpListener,
+        os::{fd::OwnedFd, unix::net::UnixListener},
+        process::{Child, Command, Stdio},
+    };
+
+    const MARK: &str = "SNOW_TEST_SERVES";
+
+    /// What the child does; nothing when it is run as a test.
+    #[test]
+    fn serves_what_it_was_handed() {
+        if std::env::var_os(MARK).is_none() {
+            return;
+        }
+        let server = app().bind("systemd:").unwrap();
+        assert!(app().bind("systemd:").is_err(), "they can be taken once");
+        server.run().unwrap();
+    }
+
+    /// Runs this program with its descriptors 3 and on as told.
+    fn activate(tcp: &TcpListener, unix: &UnixListener) -> Child {
+        let script = "exec 3<&0 4<&1 0</dev/null 1>/dev/null; \
+            export LISTEN_PID=$$ LISTEN_FDS=2; exec \"$0\" \"$@\"";
+        let handed = [OwnedFd::from(tcp.try_clone().unwrap()), unix.try_clone().unwrap().into()];
+        let [tcp, unix] = handed.map(Stdio::from);
+        Command::new("sh")
+            .args(["-c", script])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "activation::serves_what_it_was_handed", "--nocapture"])
+            .env(MARK, "1")
+            .stdin(tcp)
+            .stdout(unix)
+            .spawn()
+            .unwrap()
+    }
+
+    fn stop(mut child: Child) {
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let mut status = None;
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while status.is_none() && std::time::Instant::now() < deadline {
+            status = child.try_wait().unwrap();
+            std::thread::sleep(millis(5));
+        }
+        let _ = child.kill();
+        assert!(status.expect("it stops in time").success());
+    }
+
+    #[test]
+    fn sockets_that_were_handed_over_are_served_and_outlive_the_server() {
+        let folder = Folder::new();
+        let path = folder.path("socket");
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let unix = UnixListener::bind(&path).unwrap();
+        let addr = tcp.local_addr().unwrap();
+        // One after the other, on the same sockets.
+        for _ in 0..2 {
+            let child = activate(&tcp, &unix);
+            let mut client = Client::connect(addr);
+            let here = client.stream().local_addr().unwrap();
+            client.get("/").expect(200, &format!("Some({here})"));
+            assert!(ask(&path, "/").ends_with("None"));
+            stop(child);
+            assert!(path.exists(), "the file is not the server's");
+        }
+    }
 }

@@ -70,6 +70,11 @@ impl Endpoint {
         self
     }
 
+    /// Returns whether this is a Unix socket.
+    pub(crate) fn is_unix(&self) -> bool {
+        matches!(self.0, Place::Unix(..))
+    }
+
     /// Returns the addresses that this stands for; a name is looked up on the blocking pool.
     pub(super) async fn resolve(self) -> io::Result<Vec<SocketAddr>> {
         match self.0 {

@@ -144,6 +144,8 @@ impl Accept for mio::net::TcpListener {
 /// ```
 pub struct TcpListener {
     acceptor: Acceptor<mio::net::TcpListener>,
+    /// Whether the socket was handed to the process, and outlives it.
+    is_inherited: bool,
 }
 
 impl TcpListener {
@@ -179,10 +181,18 @@ impl TcpListener {
     ///
     /// Outside a loop, as all sockets do.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        TcpListener::from_bound(listener, false)
+    }
+
+    /// As [`from_std`](TcpListener::from_std), also for a socket that was handed to the process.
+    pub(crate) fn from_bound(
+        listener: std::net::TcpListener,
+        is_inherited: bool,
+    ) -> io::Result<TcpListener> {
         listener.set_nonblocking(true)?;
         // A duplicate of it may be on another loop.
         let source = Source::new_shared(mio::net::TcpListener::from_std(listener));
-        Ok(TcpListener { acceptor: Acceptor::new(source) })
+        Ok(TcpListener { acceptor: Acceptor::new(source), is_inherited })
     }
 
     /// Returns the address that is listened on, with the port that was taken for port 0.
@@ -227,7 +237,8 @@ impl sealed::Listen<TcpStream, SocketAddr> for TcpListener {
     }
 
     fn refuse_arrivals(&mut self) -> bool {
-        refuse_arrivals(self.acceptor.io())
+        // A filter would stay with the socket, and its next owner would serve nobody.
+        !self.is_inherited && refuse_arrivals(self.acceptor.io())
     }
 
     fn remote(peer: &SocketAddr) -> Option<SocketAddr> {

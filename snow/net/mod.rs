@@ -38,8 +38,10 @@ pub use unix::{UnixListener, UnixOptions, UnixStream};
 #[cfg(unix)]
 pub use unix_datagram::UnixDatagram;
 
-pub(crate) use accept::sealed::Listen;
+pub(crate) use address::Place;
 pub(crate) use buffer::Scratch;
 pub(crate) use listen::HAS_REUSE_PORT;
 pub(crate) use pipe::{Pipe, pipe};
+#[cfg(unix)]
+pub(crate) use socket_file::SocketFile;
 pub(crate) use stream::Stream;
