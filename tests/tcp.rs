@@ -481,6 +481,29 @@ fn a_panic_and_an_error_cost_their_own_connection_and_are_logged() {
 }
 
 #[test]
+fn a_handler_that_panics_before_it_waits_is_contained_too() {
+    collect_log();
+    run(async {
+        let listener = listen();
+        let addr = listener.local_addr().unwrap();
+        let server = serve(listener, |_, peer: SocketAddr| {
+            assert!(peer.port() == 0, "no port will do");
+            async { Ok(()) }
+        });
+        let (stop, serving) = (server.stop_handle(), spawn(server.into_future()));
+        for _ in 0..2 {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            let peer = client.local_addr().unwrap();
+            assert_eq!(read_all(&mut client).await.unwrap(), b"");
+            let line = format!("{peer}: the connection panicked: no port will do");
+            assert_eq!(logged(&line).len(), 1);
+        }
+        stop.stop();
+        serving.await.unwrap();
+    });
+}
+
+#[test]
 fn a_stop_refuses_the_new_waits_for_the_quick_and_cuts_the_stalled() {
     run(async {
         let (addr, stop, serving) = start_echo(10);

@@ -19,7 +19,7 @@ pub trait Listener: sealed::Listen<Self::Stream, Self::Peer> + 'static {
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
     /// Where it comes from.
-    type Peer: fmt::Debug + 'static;
+    type Peer: Clone + fmt::Debug + 'static;
 }
 
 pub(crate) mod sealed {

@@ -3,10 +3,11 @@
 use super::accept::Listener;
 use crate::{
     config::Config,
-    rt::{StopSignal, Stopping, Task, panic_message, spawn, timeout, yield_now},
+    rt::{StopSignal, Stopping, Task, panic_message, spawn_unpin, timeout, yield_now},
 };
 use slab::Slab;
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     fmt,
     future::poll_fn,
@@ -174,7 +175,7 @@ where
 {
     let Serve { listener, handler, max_connections, shutdown_timeout, stop } = server;
     let crowd = CutOnDrop(Rc::new(Crowd::new(max_connections)));
-    let outcome = accept_all(listener, Rc::new(handler), &crowd.0, &stop).await;
+    let outcome = accept_all(listener, handler, &crowd.0, &stop).await;
     let mut urged = pin!(stop.wait(Stopping::Now));
     let all_left = poll_fn(|cx| match urged.as_mut().poll(cx) {
         Poll::Ready(()) => Poll::Ready(()),
@@ -187,7 +188,7 @@ where
 /// Accepts until it is to stop; the listener is closed then.
 async fn accept_all<L, H, F>(
     mut listener: L,
-    handler: Rc<H>,
+    handler: H,
     crowd: &Rc<Crowd>,
     stop: &StopSignal,
 ) -> io::Result<()>
@@ -204,11 +205,11 @@ where
             Poll::Pending => crowd.poll_next(&mut listener, cx).map_ok(Some),
         });
         let Some((stream, peer)) = next.await? else { return Ok(()) };
-        let handler = Rc::clone(&handler);
-        crowd.admit(async move {
-            let name = format!("{peer:?}");
-            contain(&name, async { handler(stream, peer).await }).await;
-        });
+        let name = peer.clone();
+        match catch_unwind(AssertUnwindSafe(|| Box::pin(handler(stream, peer)))) {
+            Ok(future) => crowd.admit(future, name),
+            Err(panic) => log_panic(&name, &*panic),
+        }
         accepted += 1;
         if accepted % ACCEPTS_PER_TURN == 0 {
             yield_now().await;
@@ -216,18 +217,40 @@ where
     }
 }
 
-/// Runs one connection to its end, whatever that is.
-async fn contain(peer: &str, connection: impl Future<Output = io::Result<()>>) {
-    let mut connection = pin!(connection);
-    let outcome =
-        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| connection.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
-        });
-    match outcome.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => log::info!("{peer}: the connection failed: {error}"),
-        Err(panic) => log::error!("{peer}: the connection panicked: {}", panic_message(&*panic)),
+fn log_panic(peer: &impl fmt::Debug, panic: &(dyn Any + Send)) {
+    log::error!("{peer:?}: the connection panicked: {}", panic_message(panic));
+}
+
+/// One connection, which is over when its handler is, whatever came of that.
+///
+/// It is a type and not an `async` block, which would keep the handler's future twice.
+struct Connection<F, P> {
+    future: Pin<Box<F>>,
+    peer: P,
+    _seat: Seat,
+}
+
+// Nothing is pinned in place: the future has a box of its own.
+impl<F, P> Unpin for Connection<F, P> {}
+
+impl<F, P> Future for Connection<F, P>
+where
+    F: Future<Output = io::Result<()>>,
+    P: fmt::Debug,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let future = self.future.as_mut();
+        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Ok(()))) => {}
+            Ok(Poll::Ready(Err(error))) => {
+                log::info!("{:?}: the connection failed: {error}", self.peer);
+            }
+            Err(panic) => log_panic(&self.peer, &*panic),
+        }
+        Poll::Ready(())
     }
 }
 
@@ -252,14 +275,15 @@ impl Crowd {
     }
 
     /// Spawns a connection.
-    fn admit(self: &Rc<Crowd>, connection: impl Future<Output = ()> + 'static) {
+    fn admit<F, P>(self: &Rc<Crowd>, future: Pin<Box<F>>, peer: P)
+    where
+        F: Future<Output = io::Result<()>> + 'static,
+        P: fmt::Debug + 'static,
+    {
         let mut tasks = self.tasks.borrow_mut();
         let entry = tasks.vacant_entry();
         let seat = Seat { crowd: Rc::clone(self), key: entry.key() };
-        entry.insert(spawn(async move {
-            let _seat = seat;
-            connection.await;
-        }));
+        entry.insert(spawn_unpin(Connection { future, peer, _seat: seat }));
     }
 
     /// Is ready with the next connection, once there is one and room for it.

@@ -225,7 +225,7 @@ pub struct UnixStream {
 
 impl UnixStream {
     /// Connects to the socket at `path`; when its queue is full, waits for room, without a bound of its
-    /// own (see [`timeout`](crate::timeout)).
+    /// own (see [`timeout`](crate::rt::timeout)).
     ///
     /// # Errors
     ///
