@@ -248,10 +248,14 @@ fn the_file_has_the_permissions_it_is_to_have() {
 fn what_cannot_be_bound_or_connected_to_is_an_error() {
     let folder = Folder::new();
     run(async {
-        let long = folder.path(&"x".repeat(200));
-        assert_eq!(UnixListener::bind(&long).unwrap_err().kind(), ErrorKind::InvalidInput);
-        let error = UnixStream::connect(&long).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let (long, cut) = (folder.path(&"x".repeat(200)), folder.path("left\0right"));
+        for path in [long, cut, PathBuf::new()] {
+            assert_eq!(UnixListener::bind(&path).unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert_eq!(UnixDatagram::bind(&path).unwrap_err().kind(), ErrorKind::InvalidInput);
+            let error = UnixStream::connect(&path).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        }
+        assert!(!folder.path("left").exists());
         let nowhere = folder.path("no/such/folder");
         assert_eq!(UnixListener::bind(&nowhere).unwrap_err().kind(), ErrorKind::NotFound);
         let error = UnixStream::connect(&nowhere).await.unwrap_err();
@@ -549,33 +553,42 @@ mod activation {
         server.run().unwrap();
     }
 
+    /// A child that a test which fails takes along.
+    struct Activated(Child);
+
+    impl Drop for Activated {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
     /// Runs this program with its descriptors 3 and on as told.
-    fn activate(tcp: &TcpListener, unix: &UnixListener) -> Child {
+    fn activate(tcp: &TcpListener, unix: &UnixListener) -> Activated {
         let script = "exec 3<&0 4<&1 0</dev/null 1>/dev/null; \
             export LISTEN_PID=$$ LISTEN_FDS=2; exec \"$0\" \"$@\"";
         let handed = [OwnedFd::from(tcp.try_clone().unwrap()), unix.try_clone().unwrap().into()];
         let [tcp, unix] = handed.map(Stdio::from);
-        Command::new("sh")
+        let child = Command::new("sh")
             .args(["-c", script])
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", "activation::serves_what_it_was_handed", "--nocapture"])
             .env(MARK, "1")
             .stdin(tcp)
             .stdout(unix)
-            .spawn()
-            .unwrap()
+            .spawn();
+        Activated(child.unwrap())
     }
 
-    fn stop(mut child: Child) {
-        let pid = child.id().to_string();
+    fn stop(mut child: Activated) {
+        let pid = child.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let mut status = None;
         let deadline = std::time::Instant::now() + PATIENCE;
         while status.is_none() && std::time::Instant::now() < deadline {
-            status = child.try_wait().unwrap();
+            status = child.0.try_wait().unwrap();
             std::thread::sleep(millis(5));
         }
-        let _ = child.kill();
         assert!(status.expect("it stops in time").success());
     }
 

@@ -64,8 +64,22 @@ impl Drop for SocketFile {
 }
 
 /// Returns whether `path` is a name of Linux's own, which no file has.
-pub(super) fn is_abstract(path: &Path) -> bool {
+fn is_abstract(path: &Path) -> bool {
     path.as_os_str().as_bytes().first() == Some(&0)
+}
+
+/// Returns the address of the socket at `path`.
+///
+/// # Errors
+///
+/// `InvalidInput` when it is too long, is empty, for which Linux would choose a name, or has a zero byte in
+/// it, at which the system would take it to end.
+pub(super) fn address(path: &Path) -> io::Result<SockAddr> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.is_empty() || (!is_abstract(path) && bytes.contains(&0)) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no path of a socket"));
+    }
+    SockAddr::unix(path)
 }
 
 /// Makes a socket that does not block and has the name `path`, and its file, if it is one.
@@ -78,7 +92,7 @@ pub(super) fn bind(
     path: &Path,
     mode: Option<u32>,
 ) -> io::Result<(Socket, Option<SocketFile>)> {
-    let addr = SockAddr::unix(path)?;
+    let addr = address(path)?;
     let mut socket = Socket::new(Domain::UNIX, kind, None)?;
     socket.set_nonblocking(true)?;
     if is_abstract(path) {
@@ -146,7 +160,7 @@ fn remove_stale(path: &Path, kind: Type) -> io::Result<()> {
 fn is_live(path: &Path, kind: Type) -> io::Result<bool> {
     let probe = Socket::new(Domain::UNIX, kind, None)?;
     probe.set_nonblocking(true)?;
-    match probe.connect(&SockAddr::unix(path)?) {
+    match probe.connect(&address(path)?) {
         Err(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Ok(false),
             io::ErrorKind::PermissionDenied => Err(error),

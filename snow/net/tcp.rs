@@ -119,6 +119,7 @@ impl TcpStream {
     }
 
     /// As [`connect`](TcpStream::connect), for at most `limit`: the look-up and all attempts together.
+    /// A look-up that has begun goes on on the blocking pool.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ use super::{
     stream::Stream,
 };
 use crate::rt::{Interest, Left, Source, sleep};
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::{
     fmt,
     future::poll_fn,
@@ -115,7 +115,7 @@ impl UnixListener {
     /// # Errors
     ///
     /// `AddrInUse` when somebody listens there; `AlreadyExists` when there is a file that is no socket;
-    /// `InvalidInput` when the path is too long (107 bytes on Linux); as the system tells.
+    /// `InvalidInput` when the path is empty, too long (107 bytes on Linux) or has a zero byte in it; as the system tells.
     ///
     /// # Panics
     ///
@@ -230,13 +230,13 @@ impl UnixStream {
     /// # Errors
     ///
     /// `NotFound`, `ConnectionRefused` when nobody listens there any more, `PermissionDenied`;
-    /// `InvalidInput` when the path is too long.
+    /// `InvalidInput` when the path cannot be one.
     ///
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
-        let addr = SockAddr::unix(path)?;
+        let addr = socket_file::address(path.as_ref())?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         loop {

@@ -7,7 +7,7 @@ use super::{
     unix::{QUEUE_REST, UnixOptions},
 };
 use crate::rt::{Interest, Source, sleep};
-use socket2::{SockAddr, SockRef, Type};
+use socket2::{SockRef, Type};
 use std::{fmt, io, os::unix::net::SocketAddr, path::Path};
 
 /// A Unix socket of datagrams.
@@ -111,7 +111,7 @@ impl UnixDatagram {
     ///
     /// `NotFound`, `ConnectionRefused` when nobody has it open any more, `PermissionDenied`.
     pub fn connect(&mut self, path: impl AsRef<Path>) -> io::Result<()> {
-        SockRef::from(self.source.io()).connect(&SockAddr::unix(path)?)
+        SockRef::from(self.source.io()).connect(&socket_file::address(path.as_ref())?)
     }
 
     /// Sends a datagram to the socket that this one is connected to, as soon as there is room in its
@@ -132,7 +132,7 @@ impl UnixDatagram {
     /// `NotFound`, `ConnectionRefused` when nobody has it open any more, `PermissionDenied`; as the
     /// system tells: it is too long.
     pub async fn send_to(&mut self, datagram: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
-        let addr = SockAddr::unix(path)?;
+        let addr = socket_file::address(path.as_ref())?;
         loop {
             // That somebody else's queue has room again, no event of this socket tells.
             match SockRef::from(self.source.io()).send_to(datagram, &addr) {
