@@ -952,13 +952,13 @@ fn a_listener_takes_both_families_unless_told_otherwise() {
             return; // This machine has no IPv6.
         };
         let port = both.local_addr().unwrap().port();
-        let connecting = spawn(TcpStream::connect(([127, 0, 0, 1], port).into()));
+        let connecting = spawn(TcpStream::connect(("127.0.0.1", port)));
         both.accept().await.unwrap();
         connecting.await.unwrap();
         options.only_v6 = true;
         let only = TcpListener::listen(addr, &options).unwrap();
         let port = only.local_addr().unwrap().port();
-        assert!(TcpStream::connect(([127, 0, 0, 1], port).into()).await.is_err());
+        assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
     });
 }
 

@@ -1,14 +1,18 @@
 //! A bound server: where it listens, how it is run in the foreground or beside, how it is stopped.
 
-use super::{App, banner, notify, worker};
+use super::{
+    App, banner,
+    binding::{self, Bound, cannot_listen},
+    notify, worker,
+};
 use crate::{
     Error, ErrorKind, Result,
-    net::{HAS_REUSE_PORT, ListenOptions},
+    net::{Addresses, Endpoint, Place},
     rt::{StopSignal, Stopping, run_workers, spawn},
 };
 use std::{
     fmt, io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
 };
@@ -35,80 +39,123 @@ use std::{
 #[must_use = "a server does nothing until it is run"]
 pub struct Server {
     app: Arc<App>,
-    addrs: Vec<SocketAddr>,
+    places: Places,
     /// For each worker, its listeners.
-    listeners: Vec<Vec<TcpListener>>,
+    listeners: Vec<Vec<Bound>>,
     stop: StopHandle,
+}
+
+/// Where a server listens.
+#[derive(Clone, Default, Debug)]
+struct Places {
+    /// All of it.
+    endpoints: Vec<Endpoint>,
+    /// The addresses among them.
+    addrs: Vec<SocketAddr>,
+}
+
+impl Places {
+    fn add(&mut self, endpoint: Endpoint) {
+        if let Place::Addr(addr) = endpoint.0 {
+            self.addrs.push(addr);
+        }
+        self.endpoints.push(endpoint);
+    }
+
+    fn first_addr(&self) -> SocketAddr {
+        *self.addrs.first().expect("a server on Unix sockets alone has no address")
+    }
 }
 
 impl Server {
     pub(super) fn new(app: App) -> Server {
         let listeners = (0..app.config.workers).map(|_| Vec::new()).collect();
-        Server { app: Arc::new(app), addrs: Vec::new(), listeners, stop: StopHandle::default() }
+        Server {
+            app: Arc::new(app),
+            places: Places::default(),
+            listeners,
+            stop: StopHandle::default(),
+        }
     }
 
-    /// Binds another address too.
+    /// Binds another address, or several, too.
     ///
     /// # Errors
     ///
     /// As [`Snow::bind`](crate::Snow::bind).
-    pub fn also(mut self, addr: impl ToSocketAddrs) -> Result<Server> {
-        let addrs = addr.to_socket_addrs().map_err(|error| {
-            Error::new(ErrorKind::Io, "the address to listen on is none").caused_by(error)
-        })?;
-        let before = self.addrs.len();
-        let mut refused = None;
-        for addr in addrs {
-            match self.listen(addr) {
-                Ok(()) => {}
-                // A name may stand for addresses that this machine does not have: others will do.
-                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                    refused = Some(cannot_listen(addr, error));
-                }
-                Err(error) => return Err(cannot_listen(addr, error)),
-            }
+    pub fn also(mut self, addrs: impl Addresses) -> Result<Server> {
+        let endpoints = addrs.endpoints();
+        if endpoints.is_empty() {
+            return Err(Error::new(ErrorKind::Io, "there is no address to listen on"));
         }
-        if self.addrs.len() == before {
-            let nothing = || Error::new(ErrorKind::Io, "the name to listen on has no address");
-            return Err(refused.unwrap_or_else(nothing));
+        for endpoint in endpoints {
+            self.listen(endpoint)?;
         }
         Ok(self)
     }
 
-    /// Gives each worker a listener on `addr`.
-    fn listen(&mut self, addr: SocketAddr) -> io::Result<()> {
+    fn listen(&mut self, endpoint: Endpoint) -> Result<()> {
         let config = &self.app.config;
-        let mut options = ListenOptions {
-            backlog: config.backlog,
-            nodelay: config.nodelay,
+        match &endpoint.0 {
+            Place::Addr(_) | Place::Name(_) => self.listen_tcp(&endpoint),
+            Place::Unix(path, mode) => {
+                binding::listen_unix(config, path, *mode)
+                    .and_then(|bound| binding::deal_out(bound, &mut self.listeners))
+                    .map_err(|error| cannot_listen(&endpoint, error))?;
+                self.places.add(endpoint);
+                Ok(())
+            }
+            Place::Inherited => {
+                for (endpoint, bound) in binding::inherited(config)? {
+                    self.places.add(endpoint);
+                    binding::deal_out(bound, &mut self.listeners)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn listen_tcp(&mut self, endpoint: &Endpoint) -> Result<()> {
+        let addrs = endpoint.resolve_now().map_err(|error| {
+            Error::new(ErrorKind::Io, "the address to listen on is none").caused_by(error)
+        })?;
+        let mut outcome = Err(Error::new(ErrorKind::Io, "the name to listen on has no address"));
+        for addr in addrs {
+            let known = &self.places.addrs;
             // Two sockets of one port on one machine: `[::]` must leave IPv4 to the other.
-            only_v6: self.addrs.iter().any(|known| known.is_ipv4() && known.port() == addr.port()),
-            ..ListenOptions::default()
-        };
-        let is_shared = HAS_REUSE_PORT && (config.workers > 1 || config.share_port);
-        if is_shared && !config.share_port && addr.port() != 0 {
-            // Sharing a port would hide that another program has it already.
-            drop(options.listen(addr)?);
+            let only_v6 = known.iter().any(|known| known.is_ipv4() && known.port() == addr.port());
+            match binding::listen_tcp(&self.app.config, addr, only_v6, &mut self.listeners) {
+                Ok(addr) => {
+                    self.places.add(addr.into());
+                    outcome = Ok(());
+                }
+                // A name may stand for addresses that this machine does not have: others will do.
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                    outcome = outcome.or(Err(cannot_listen(&addr.into(), error)));
+                }
+                Err(error) => return Err(cannot_listen(&addr.into(), error)),
+            }
         }
-        options.reuse_port = is_shared;
-        let first = options.listen(addr)?;
-        let addr = first.local_addr()?;
-        for others in &mut self.listeners[1..] {
-            others.push(if is_shared { options.listen(addr)? } else { first.try_clone()? });
-        }
-        self.listeners[0].push(first);
-        self.addrs.push(addr);
-        Ok(())
+        outcome
     }
 
     /// Returns the first address, with the port that was taken for port 0.
+    ///
+    /// # Panics
+    ///
+    /// When it listens on Unix sockets alone.
     pub fn local_addr(&self) -> SocketAddr {
-        self.addrs[0]
+        self.places.first_addr()
     }
 
-    /// Returns all addresses.
+    /// Returns all addresses, which Unix sockets have not.
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.addrs
+        &self.places.addrs
+    }
+
+    /// Returns everything that is listened on, Unix sockets too.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.places.endpoints
     }
 
     /// Returns what stops the server from elsewhere.
@@ -137,7 +184,7 @@ impl Server {
     }
 
     fn serve(self) -> Result<()> {
-        banner::announce(&self.app, &self.addrs);
+        banner::announce(&self.app, &self.places.endpoints);
         let Server { app, listeners, stop, .. } = self;
         let count = listeners.len();
         let listeners: Vec<_> = listeners.into_iter().map(|own| Mutex::new(Some(own))).collect();
@@ -165,16 +212,16 @@ impl Server {
     ///
     /// `Io` when the machine refuses a thread.
     pub fn start(self) -> Result<Running> {
-        let (addrs, stop) = (self.addrs.clone(), self.stop.clone());
+        let (places, stop) = (self.places.clone(), self.stop.clone());
         let thread = thread::Builder::new().name("snow-0".to_string());
         let thread = thread.spawn(move || self.serve())?;
-        Ok(Running { addrs, stop, thread: Some(thread) })
+        Ok(Running { places, stop, thread: Some(thread) })
     }
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Server({:?})", self.addrs)
+        write!(f, "Server({:?})", self.places.endpoints)
     }
 }
 
@@ -182,21 +229,6 @@ impl fmt::Debug for Server {
 async fn tell_of_stop(stop: StopSignal) {
     stop.wait(Stopping::Gracefully).await;
     notify::stopping();
-}
-
-/// Makes the one line that a person can act on.
-fn cannot_listen(addr: SocketAddr, error: io::Error) -> Error {
-    let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "the address is in use: stop the program that has it, or choose another port"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "permission denied: choose a port from 1024 on, or allow this program lower ones"
-        }
-        io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
-        _ => return Error::new(ErrorKind::Io, format!("cannot listen on {addr}")).caused_by(error),
-    };
-    Error::new(ErrorKind::Io, format!("cannot listen on {addr}: {advice}"))
 }
 
 /// Stops a server, from any thread.
@@ -224,7 +256,7 @@ impl fmt::Debug for StopHandle {
 /// A server that runs in the background; dropping it stops it gracefully and waits for that.
 #[derive(Debug)]
 pub struct Running {
-    addrs: Vec<SocketAddr>,
+    places: Places,
     stop: StopHandle,
     /// `None` once it has been waited for.
     thread: Option<JoinHandle<Result<()>>>,
@@ -232,13 +264,22 @@ pub struct Running {
 
 impl Running {
     /// Returns the first address, with the port that was taken for port 0.
+    ///
+    /// # Panics
+    ///
+    /// When it listens on Unix sockets alone.
     pub fn local_addr(&self) -> SocketAddr {
-        self.addrs[0]
+        self.places.first_addr()
     }
 
-    /// Returns all addresses.
+    /// Returns all addresses, which Unix sockets have not.
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.addrs
+        &self.places.addrs
+    }
+
+    /// Returns everything that is listened on, Unix sockets too.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.places.endpoints
     }
 
     /// Returns what stops the server from elsewhere.

@@ -1,6 +1,7 @@
 //! What an author meets: `Snow`, its table, and what handlers take and return.
 
 mod banner;
+mod binding;
 mod client;
 mod future;
 mod handler;
@@ -26,10 +27,11 @@ pub use router::{Route, delete, get, method, mount, patch, post, put, route};
 use crate::{
     Config, Error, Result,
     http::{Response, States},
+    net::Addresses,
 };
 use handler::{BoxHandler, boxed};
 use router::Router;
-use std::{any::TypeId, fmt, net::ToSocketAddrs, sync::Arc};
+use std::{any::TypeId, fmt, sync::Arc};
 use worker::Census;
 
 /// A web application: a table of routes, and what holds for all of them.
@@ -151,24 +153,40 @@ impl Snow {
         self
     }
 
-    /// Binds `addr`; port 0 takes any free port. A name with several addresses binds all that this
+    /// Binds `addrs`; port 0 takes any free port. A name with several addresses binds all that this
     /// machine has.
+    ///
+    /// `unix:` and a path is a Unix socket, whose clients have no
+    /// [`remote_addr`](crate::Request::remote_addr) and no limit on connections from one address; its
+    /// file goes when the server stops accepting, and one that a program has left behind is taken over.
+    /// `systemd:` takes the sockets that a service manager has handed to the process (`LISTEN_FDS`), of
+    /// either kind, with the feature `activation`. See [`Endpoint`](crate::net::Endpoint), which sets
+    /// permissions too.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use snow::{Snow, get};
+    ///
+    /// Snow::new([get("^/$", |_| "hello")]).run(["127.0.0.1:9999", "unix:/run/app.sock"])
+    /// # .unwrap();
+    /// ```
     ///
     /// # Errors
     ///
     /// `Config` for a pattern, method or limit that cannot be used; `Io` when the address cannot be
     /// bound, in a line that says what to do.
-    pub fn bind(self, addr: impl ToSocketAddrs) -> Result<Server> {
-        Server::new(self.build()?).also(addr)
+    pub fn bind(self, addrs: impl Addresses) -> Result<Server> {
+        Server::new(self.build()?).also(addrs)
     }
 
-    /// Binds `addr` and serves until the process is told to stop; see [`Server::run`].
+    /// Binds `addrs` and serves until the process is told to stop; see [`Server::run`].
     ///
     /// # Errors
     ///
     /// As [`bind`](Snow::bind) and [`Server::run`].
-    pub fn run(self, addr: impl ToSocketAddrs) -> Result<()> {
-        self.bind(addr)?.run()
+    pub fn run(self, addrs: impl Addresses) -> Result<()> {
+        self.bind(addrs)?.run()
     }
 
     /// Runs the application in this process, on a clock of its own, for tests.

@@ -2,6 +2,7 @@
 
 use super::{
     App,
+    binding::Bound,
     handler::BoxHandler,
     router::{Caches, Found, RouteNumber},
     server::Connection,
@@ -9,7 +10,7 @@ use super::{
 use crate::{
     Error, ErrorKind,
     http::{Context, Preface, Response, reason_text},
-    net::{TcpListener, TcpStream},
+    net::{Listener, Stream, TcpListener},
     rt::{
         Handle, StopSignal, Stopping, Time, panic_message, sleep, spawn, spawn_unpin, timeout,
         yield_now,
@@ -333,17 +334,12 @@ impl Drop for Held {
 /// # Errors
 ///
 /// When a listener is unusable.
-pub(super) async fn run(
-    app: Arc<App>,
-    listeners: Vec<std::net::TcpListener>,
-    stop: StopSignal,
-) -> io::Result<()> {
+pub(super) async fn run(app: Arc<App>, listeners: Vec<Bound>, stop: StopSignal) -> io::Result<()> {
     let worker = Worker::new(app);
     let accepting = listeners.into_iter().map(|listener| {
-        let accepting = accept(TcpListener::from_std(listener), Rc::clone(&worker));
-        let stop = stop.clone();
+        let (worker, stop) = (Rc::clone(&worker), stop.clone());
         spawn(async move {
-            let outcome = accepting.await;
+            let outcome = accept_from(listener, worker).await;
             if let Err(error) = &outcome {
                 log::error!("a listener is unusable, so the server stops: {error}");
                 stop.stop(Stopping::Gracefully);
@@ -386,16 +382,32 @@ async fn first_of(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
 }
 
 /// What comes of waiting for a connection.
-enum Next {
-    Connection(TcpStream, SocketAddr),
+enum Next<S> {
+    Connection(S, Option<SocketAddr>),
     /// There is one, and no room for it.
     Full,
     /// The worker is to stop, and the kernel has none.
     End,
 }
 
+/// Takes a listener to this loop and accepts connections from it.
+async fn accept_from(listener: Bound, worker: Rc<Worker>) -> io::Result<()> {
+    match listener {
+        Bound::Tcp { listener, is_inherited } => {
+            accept(TcpListener::from_bound(listener, is_inherited)?, worker).await
+        }
+        #[cfg(unix)]
+        Bound::Unix(listener, file) => {
+            accept(crate::net::UnixListener::from_parts(listener, file)?, worker).await
+        }
+    }
+}
+
 /// Accepts connections until the worker is to stop and the kernel has no more.
-async fn accept(mut listener: TcpListener, worker: Rc<Worker>) -> io::Result<()> {
+async fn accept<L>(mut listener: L, worker: Rc<Worker>) -> io::Result<()>
+where
+    L: Listener<Stream: Stream>,
+{
     let mut accepted = 0;
     let mut episodes = 0;
     let mut is_reported = false;
@@ -429,12 +441,12 @@ async fn accept(mut listener: TcpListener, worker: Rc<Worker>) -> io::Result<()>
     }
 }
 
-fn poll_next(
-    listener: &mut TcpListener,
+fn poll_next<L: Listener>(
+    listener: &mut L,
     worker: &Worker,
     is_reported: &mut bool,
     cx: &mut std::task::Context<'_>,
-) -> Poll<io::Result<Next>> {
+) -> Poll<io::Result<Next<L::Stream>>> {
     if worker.is_full() {
         return Poll::Ready(Ok(Next::Full));
     }
@@ -451,13 +463,16 @@ fn poll_next(
     if next.is_pending() && std::mem::take(is_reported) {
         log::info!("accepting connections again");
     }
-    next.map_ok(|(stream, remote)| Next::Connection(stream, remote))
+    next.map_ok(|(stream, peer)| Next::Connection(stream, L::remote(&peer)))
 }
 
-fn welcome(stream: TcpStream, remote: SocketAddr, worker: &Rc<Worker>) {
-    if worker.enter(Some(remote)) {
-        spawn_unpin(Connection::new(stream, Some(remote), Rc::clone(worker))).detach();
-    } else {
+fn welcome<S>(stream: S, remote: Option<SocketAddr>, worker: &Rc<Worker>)
+where
+    S: Stream + Unpin + 'static,
+{
+    if worker.enter(remote) {
+        spawn_unpin(Connection::new(stream, remote, Rc::clone(worker))).detach();
+    } else if let Some(remote) = remote {
         log::debug!("{remote}: refused: too many connections from this address");
     }
 }

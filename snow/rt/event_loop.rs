@@ -64,6 +64,18 @@ impl Handle {
         CURRENT.with_borrow(Clone::clone)
     }
 
+    /// Checks that this is the loop that runs on this thread.
+    ///
+    /// # Panics
+    ///
+    /// When it is not: whoever waits for an event of it would wait for ever.
+    pub(super) fn assert_current(&self) {
+        let is_current = CURRENT.with_borrow(|current| {
+            current.as_ref().is_some_and(|current| Rc::ptr_eq(&current.0, &self.0))
+        });
+        assert!(is_current, "a socket is used on another loop than the one it was made on");
+    }
+
     /// Queues a woken task without locks, if its loop is the one that runs on this thread.
     pub(super) fn push_at_home(inbox: &Inbox, runnable: Runnable) -> Result<(), Runnable> {
         let mut runnable = Some(runnable);

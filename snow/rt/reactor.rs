@@ -213,6 +213,8 @@ pub(crate) struct Source<S: mio::event::Source> {
     handle: Handle,
     slot: u32,
     is_registered: bool,
+    /// Whether others may hold the same socket: closing it here does not take it off the poll then.
+    is_shared: bool,
 }
 
 impl<S: mio::event::Source> Source<S> {
@@ -220,7 +222,20 @@ impl<S: mio::event::Source> Source<S> {
     pub(crate) fn new(io: S) -> Source<S> {
         let handle = Handle::current();
         let slot = handle.reactor().slots.borrow_mut().insert();
-        Source { io, handle, slot, is_registered: false }
+        Source { io, handle, slot, is_registered: false, is_shared: false }
+    }
+
+    /// Takes `io` as [`new`](Source::new) does, where others may hold the same socket: a duplicate of
+    /// its descriptor, or another process.
+    pub(crate) fn new_shared(io: S) -> Source<S> {
+        let mut source = Source::new(io);
+        source.set_shared();
+        source
+    }
+
+    /// Says that from now on others may hold the same socket.
+    pub(crate) fn set_shared(&mut self) {
+        self.is_shared = true;
     }
 
     pub(crate) fn io(&self) -> &S {
@@ -236,6 +251,11 @@ impl<S: mio::event::Source> Source<S> {
     /// # Errors
     ///
     /// When the source cannot be registered: the machine is out of memory or watches.
+    ///
+    /// # Panics
+    ///
+    /// When there is something to wait for, and the loop of this thread is not that of the source: the
+    /// wait would have no end.
     #[inline]
     pub(crate) fn poll_ready(&mut self, interest: Interest, cx: &Context<'_>) -> io::Result<bool> {
         match self.is_drained(interest) {
@@ -303,6 +323,7 @@ impl<S: mio::event::Source> Source<S> {
     }
 
     fn register(&mut self) -> io::Result<()> {
+        self.handle.assert_current();
         if !self.is_registered {
             let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
             let token = token(self.slot, self.with_slot(|slot| slot.turn));
@@ -324,8 +345,12 @@ pub(crate) enum Left {
 
 impl<S: mio::event::Source> Drop for Source<S> {
     fn drop(&mut self) {
-        // Closing the socket takes it off the poll: no system call for that.
-        let mut slots = self.handle.reactor().slots.borrow_mut();
+        let reactor = self.handle.reactor();
+        // Closing the socket takes it off the poll: no system call for that, unless others hold it too.
+        if self.is_registered && self.is_shared {
+            let _ = reactor.registry.deregister(&mut self.io);
+        }
+        let mut slots = reactor.slots.borrow_mut();
         let slot = slots.slots.remove(self.slot as usize);
         slots.is_descriptor_freed = true;
         // The socket is closed before any of them is polled.

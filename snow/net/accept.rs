@@ -1,0 +1,132 @@
+//! Accepting connections, of whatever kind.
+//!
+//! A listener that runs out of descriptors rests, and goes on as soon as a socket of its loop is
+//! closed or a moment has passed: it neither spins nor ends.
+
+use crate::rt::{Deadline, Interest, Source, Time};
+use futures_io::{AsyncRead, AsyncWrite};
+use std::{
+    fmt, io,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+/// How long a listener rests that could not accept, unless a descriptor is freed before.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// What connections are accepted from: [`TcpListener`](super::TcpListener) and `UnixListener`.
+pub trait Listener: sealed::Listen<Self::Stream, Self::Peer> + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
+    /// Where it comes from.
+    type Peer: Clone + fmt::Debug + 'static;
+}
+
+pub(crate) mod sealed {
+    use std::{
+        io,
+        net::SocketAddr,
+        task::{Context, Poll},
+    };
+
+    /// What this crate asks of a listener.
+    pub trait Listen<S, P> {
+        /// Accepts a connection if there is one.
+        fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(S, P)>>;
+
+        /// Has the next accept ask the kernel, though no event has told of a connection.
+        fn look_again(&self);
+
+        /// Has the kernel pass over clients that begin to connect, and lets those go on who have begun:
+        /// what is in the queue of a listener that closes is reset. False where that cannot be done.
+        fn refuse_arrivals(&mut self) -> bool;
+
+        /// Returns the address of a peer that has one.
+        fn remote(peer: &P) -> Option<SocketAddr>;
+    }
+}
+
+/// A listening socket as `mio` has it.
+pub(super) trait Accept: mio::event::Source {
+    type Stream: mio::event::Source;
+    type Peer;
+
+    fn accept(&self) -> io::Result<(Self::Stream, Self::Peer)>;
+}
+
+type Accepted<L> = (Source<<L as Accept>::Stream>, <L as Accept>::Peer);
+
+/// A listening socket that rests when there are no descriptors.
+pub(super) struct Acceptor<L: Accept> {
+    source: Source<L>,
+    /// Set while the listener rests.
+    rest: Deadline,
+    /// Whether the rest has been reported: once an episode, of which there have been so many.
+    is_reported: bool,
+    episodes: u64,
+}
+
+impl<L: Accept> Acceptor<L> {
+    pub(super) fn new(source: Source<L>) -> Acceptor<L> {
+        let rest = Deadline::new(source.handle().clone());
+        Acceptor { source, rest, is_reported: false, episodes: 0 }
+    }
+
+    pub(super) fn io(&self) -> &L {
+        self.source.io()
+    }
+
+    /// Returns how often the machine was out of descriptors or memory for new connections.
+    pub(super) fn starved(&self) -> u64 {
+        self.episodes
+    }
+
+    /// Has the next accept ask the kernel, though no event has told of a connection.
+    pub(super) fn look_again(&self) {
+        self.source.set_undrained(Interest::Read);
+    }
+
+    /// Accepts a connection if there is one.
+    pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted<L>>> {
+        loop {
+            if self.rest.when() < Time::NEVER {
+                if self.source.handle().wait_for_descriptor(cx) {
+                    ready!(self.rest.poll_passed(cx));
+                }
+                self.rest.set(Time::NEVER);
+            }
+            if !self.source.poll_ready(Interest::Read, cx)? {
+                return Poll::Pending;
+            }
+            match self.source.io().accept() {
+                Ok((stream, peer)) => return Poll::Ready(Ok((Source::new(stream), peer))),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        // A descriptor was free, and nobody waits for it: that is over.
+                        if std::mem::take(&mut self.is_reported) {
+                            log::info!("accepting connections again");
+                        }
+                        self.source.set_blocked(Interest::Read);
+                    }
+                    io::ErrorKind::Interrupted
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::ConnectionReset => {}
+                    // A listener that is none, or that was shut down, will not get better.
+                    io::ErrorKind::InvalidInput => return Poll::Ready(Err(error)),
+                    _ => self.start_rest(&error),
+                },
+            }
+        }
+    }
+
+    fn start_rest(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.is_reported, true) {
+            self.episodes += 1;
+            log::warn!("cannot accept connections for now (episode {}): {error}", self.episodes);
+        }
+        let handle = self.source.handle();
+        let until = handle.now() + ACCEPT_REST;
+        handle.forget_freed_descriptor();
+        self.rest.set(until);
+    }
+}

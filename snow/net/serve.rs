@@ -1,0 +1,349 @@
+//! A server of raw connections: accept, run a handler for each, contain what goes wrong, stop.
+
+use super::accept::Listener;
+use crate::{
+    config::Config,
+    rt::{StopSignal, Stopping, Task, panic_message, spawn_unpin, timeout, yield_now},
+};
+use slab::Slab;
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    fmt,
+    future::poll_fn,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+/// Connections accepted before the ones that are there have their turn.
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// Serves what `listener` accepts: each connection is a task of this loop that runs `handler`.
+///
+/// The server runs when it is awaited, until it is [stopped](Serve::stop_handle). What a handler
+/// returns as an error, and a panic of it, ends its own connection and is logged with the peer's
+/// address. When the future is dropped, so are the connections.
+///
+/// Several servers run on one loop: spawn all but the last.
+///
+/// # Errors
+///
+/// Awaiting it gives an error when the listener is unusable, which running out of descriptors does not
+/// make it.
+///
+/// # Panics
+///
+/// Awaiting it does outside a loop, as all sockets do.
+///
+/// # Examples
+///
+/// ```
+/// use snow::net::{ReadExt, TcpListener, TcpStream, WriteExt, serve};
+///
+/// snow::block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap())?;
+///     let addr = listener.local_addr()?;
+///     let server = serve(listener, |mut stream: TcpStream, _peer| async move {
+///         let mut buf = [0; 1024];
+///         loop {
+///             match stream.read(&mut buf).await? {
+///                 0 => return Ok(()),
+///                 count => stream.write_all(&buf[..count]).await?,
+///             }
+///         }
+///     });
+///     let server = server.max_connections(100);
+///     let stop = server.stop_handle();
+///     let serving = snow::spawn(server.into_future());
+///
+///     let mut client = TcpStream::connect(addr).await?;
+///     client.write_all(b"hello").await?;
+///     let mut echo = [0; 5];
+///     client.read_exact(&mut echo).await?;
+///     assert_eq!(&echo, b"hello");
+///
+///     drop(client);
+///     stop.stop();
+///     serving.await
+/// })
+/// .unwrap();
+/// ```
+pub fn serve<L, H, F>(listener: L, handler: H) -> Serve<L, H>
+where
+    L: Listener,
+    H: Fn(L::Stream, L::Peer) -> F + 'static,
+    F: Future<Output = io::Result<()>> + 'static,
+{
+    let config = Config::default();
+    Serve {
+        listener,
+        handler,
+        max_connections: config.max_connections,
+        shutdown_timeout: config.shutdown_timeout,
+        stop: StopSignal::default(),
+    }
+}
+
+/// A server of raw connections that is not running yet; [`serve`] makes it, `.await` runs it.
+#[must_use = "a server does nothing unless awaited"]
+pub struct Serve<L, H> {
+    listener: L,
+    handler: H,
+    max_connections: usize,
+    shutdown_timeout: Duration,
+    stop: StopSignal,
+}
+
+impl<L, H> Serve<L, H> {
+    /// Sets how many connections there may be at a time, at least one. Beyond, clients wait in the
+    /// kernel's queue. Default: as [`Config::max_connections`].
+    pub fn max_connections(mut self, most: usize) -> Serve<L, H> {
+        self.max_connections = most.max(1);
+        self
+    }
+
+    /// Sets how long a graceful stop waits for the connections that are there. Default: 10 s, as
+    /// [`Config::shutdown_timeout`].
+    pub fn shutdown_timeout(mut self, duration: Duration) -> Serve<L, H> {
+        self.shutdown_timeout = duration;
+        self
+    }
+
+    /// Returns what stops the server from elsewhere.
+    pub fn stop_handle(&self) -> ServeHandle {
+        ServeHandle(self.stop.clone())
+    }
+}
+
+impl<L, H, F> IntoFuture for Serve<L, H>
+where
+    L: Listener,
+    H: Fn(L::Stream, L::Peer) -> F + 'static,
+    F: Future<Output = io::Result<()>> + 'static,
+{
+    type Output = io::Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(run(self))
+    }
+}
+
+impl<L: fmt::Debug, H> fmt::Debug for Serve<L, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Serve({:?})", self.listener)
+    }
+}
+
+/// Stops a server of raw connections, from any thread.
+#[derive(Clone)]
+pub struct ServeHandle(StopSignal);
+
+impl ServeHandle {
+    /// Asks for a graceful stop and returns at once: nothing is accepted any more, the connections
+    /// have until [`shutdown_timeout`](Serve::shutdown_timeout) to end, and the rest are cut.
+    pub fn stop(&self) {
+        self.0.stop(Stopping::Gracefully);
+    }
+
+    /// Asks for a stop that cuts all connections, and returns at once.
+    pub fn stop_now(&self) {
+        self.0.stop(Stopping::Now);
+    }
+
+    /// Waits until a stop was asked for: what a connection that never ends by itself may race with.
+    pub async fn stopping(&self) {
+        self.0.wait(Stopping::Gracefully).await;
+    }
+}
+
+impl fmt::Debug for ServeHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServeHandle")
+    }
+}
+
+async fn run<L, H, F>(server: Serve<L, H>) -> io::Result<()>
+where
+    L: Listener,
+    H: Fn(L::Stream, L::Peer) -> F + 'static,
+    F: Future<Output = io::Result<()>> + 'static,
+{
+    let Serve { listener, handler, max_connections, shutdown_timeout, stop } = server;
+    let crowd = CutOnDrop(Rc::new(Crowd::new(max_connections)));
+    let outcome = accept_all(listener, handler, &crowd.0, &stop).await;
+    let mut urged = pin!(stop.wait(Stopping::Now));
+    let all_left = poll_fn(|cx| match urged.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => crowd.0.poll_fewer_than(1, cx),
+    });
+    let _ = timeout(shutdown_timeout, all_left).await;
+    outcome
+}
+
+/// Accepts until it is to stop; the listener is closed then.
+async fn accept_all<L, H, F>(
+    mut listener: L,
+    handler: H,
+    crowd: &Rc<Crowd>,
+    stop: &StopSignal,
+) -> io::Result<()>
+where
+    L: Listener,
+    H: Fn(L::Stream, L::Peer) -> F + 'static,
+    F: Future<Output = io::Result<()>> + 'static,
+{
+    let mut stopped = pin!(stop.wait(Stopping::Gracefully));
+    let mut accepted: usize = 0;
+    loop {
+        let next = poll_fn(|cx| match stopped.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Ok(None)),
+            Poll::Pending => crowd.poll_next(&mut listener, cx).map_ok(Some),
+        });
+        let Some((stream, peer)) = next.await? else { return Ok(()) };
+        let name = peer.clone();
+        match catch_unwind(AssertUnwindSafe(|| Box::pin(handler(stream, peer)))) {
+            Ok(future) => crowd.admit(future, name),
+            Err(panic) => log_panic(&name, &*panic),
+        }
+        accepted += 1;
+        if accepted % ACCEPTS_PER_TURN == 0 {
+            yield_now().await;
+        }
+    }
+}
+
+fn log_panic(peer: &impl fmt::Debug, panic: &(dyn Any + Send)) {
+    log::error!("{peer:?}: the connection panicked: {}", panic_message(panic));
+}
+
+/// One connection, which is over when its handler is, whatever came of that.
+///
+/// It is a type and not an `async` block, which would keep the handler's future twice.
+struct Connection<F, P> {
+    future: Pin<Box<F>>,
+    peer: P,
+    _seat: Seat,
+}
+
+// Nothing is pinned in place: the future has a box of its own.
+impl<F, P> Unpin for Connection<F, P> {}
+
+impl<F, P> Future for Connection<F, P>
+where
+    F: Future<Output = io::Result<()>>,
+    P: fmt::Debug,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let future = self.future.as_mut();
+        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Ok(()))) => {}
+            Ok(Poll::Ready(Err(error))) => {
+                log::info!("{:?}: the connection failed: {error}", self.peer);
+            }
+            Err(panic) => log_panic(&self.peer, &*panic),
+        }
+        Poll::Ready(())
+    }
+}
+
+/// The connections of one server.
+struct Crowd {
+    tasks: RefCell<Slab<Task<()>>>,
+    most: usize,
+    /// Whether it is reported that there are as many as there may be: once an episode.
+    is_reported: Cell<bool>,
+    /// The server, when it waits for connections to end.
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Crowd {
+    fn new(most: usize) -> Crowd {
+        Crowd {
+            tasks: RefCell::default(),
+            most,
+            is_reported: Cell::new(false),
+            waiting: RefCell::default(),
+        }
+    }
+
+    /// Spawns a connection.
+    fn admit<F, P>(self: &Rc<Crowd>, future: Pin<Box<F>>, peer: P)
+    where
+        F: Future<Output = io::Result<()>> + 'static,
+        P: fmt::Debug + 'static,
+    {
+        let mut tasks = self.tasks.borrow_mut();
+        let entry = tasks.vacant_entry();
+        let seat = Seat { crowd: Rc::clone(self), key: entry.key() };
+        entry.insert(spawn_unpin(Connection { future, peer, _seat: seat }));
+    }
+
+    /// Is ready with the next connection, once there is one and room for it.
+    fn poll_next<L: Listener>(
+        &self,
+        listener: &mut L,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(L::Stream, L::Peer)>> {
+        if self.poll_fewer_than(self.most, cx).is_pending() {
+            if !self.is_reported.replace(true) {
+                log::warn!("cannot accept connections for now: there are {}", self.most);
+            }
+            return Poll::Pending;
+        }
+        let next = listener.poll_accept(cx);
+        // With nobody left who waits for room, the episode is over.
+        if next.is_pending() && self.is_reported.replace(false) {
+            log::info!("accepting connections again");
+        }
+        next
+    }
+
+    /// Is ready when there are fewer connections than `count`.
+    fn poll_fewer_than(&self, count: usize, cx: &Context<'_>) -> Poll<()> {
+        if self.tasks.borrow().len() < count {
+            return Poll::Ready(());
+        }
+        let replaced = self.waiting.replace(Some(cx.waker().clone()));
+        drop(replaced);
+        Poll::Pending
+    }
+}
+
+/// A connection's place among those of its server, until it ends.
+struct Seat {
+    crowd: Rc<Crowd>,
+    key: usize,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // It is not there when the server was dropped.
+        let task = self.crowd.tasks.borrow_mut().try_remove(self.key);
+        drop(task);
+        let waiting = self.crowd.waiting.take();
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+}
+
+/// Cuts the connections that are left when their server ends.
+struct CutOnDrop(Rc<Crowd>);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        let tasks = self.0.tasks.take();
+        if !tasks.is_empty() {
+            log::info!("stopped: {} connections cut", tasks.len());
+        }
+        tasks.into_iter().for_each(|(_, task)| task.cancel());
+    }
+}

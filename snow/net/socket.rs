@@ -1,0 +1,187 @@
+//! What the sockets of every kind have in common: an operation is tried, and waited for when it would
+//! block.
+
+use crate::rt::{Interest, Left, Source};
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice, Read, Write},
+    task::{Context, Poll, ready},
+};
+
+/// Slices that one vectored write takes, on every system (`IOV_MAX`).
+const MAX_SLICES: usize = 16;
+
+/// Repeats `operation` until it succeeds, fails, or would block.
+pub(super) fn poll_io<S: mio::event::Source, R>(
+    source: &mut Source<S>,
+    interest: Interest,
+    cx: &Context<'_>,
+    mut operation: impl FnMut(&S) -> io::Result<R>,
+) -> Poll<io::Result<R>> {
+    loop {
+        if !source.poll_ready(interest, cx)? {
+            return Poll::Pending;
+        }
+        match operation(source.io()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => source.set_blocked(interest),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return Poll::Ready(outcome),
+        }
+    }
+}
+
+/// Waits for `operation`; see [`poll_io`].
+pub(super) async fn wait_io<S: mio::event::Source, R>(
+    source: &mut Source<S>,
+    interest: Interest,
+    mut operation: impl FnMut(&S) -> io::Result<R>,
+) -> io::Result<R> {
+    poll_fn(|cx| poll_io(source, interest, cx, &mut operation)).await
+}
+
+/// A connected socket that bytes stream over.
+pub(super) trait StreamSocket: mio::event::Source {
+    /// Whether a read that fills less than its buffer has taken all there was.
+    const SHORT_READ_DRAINS: bool;
+
+    fn has_peer(&self) -> io::Result<()>;
+    fn take_error(&self) -> io::Result<Option<io::Error>>;
+}
+
+impl StreamSocket for mio::net::TcpStream {
+    const SHORT_READ_DRAINS: bool = true;
+
+    fn has_peer(&self) -> io::Result<()> {
+        self.peer_addr().map(drop)
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.take_error()
+    }
+}
+
+#[cfg(unix)]
+impl StreamSocket for mio::net::UnixStream {
+    // A message with descriptors ends a read early, whatever is behind it.
+    const SHORT_READ_DRAINS: bool = false;
+
+    fn has_peer(&self) -> io::Result<()> {
+        self.peer_addr().map(drop)
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.take_error()
+    }
+}
+
+/// Waits until a socket that has begun to connect is connected.
+pub(super) async fn connected<S: StreamSocket>(source: &mut Source<S>) -> io::Result<()> {
+    // Whether it worked is known once the socket can be written.
+    source.set_blocked(Interest::Write);
+    wait_io(source, Interest::Write, |io| {
+        if let Some(error) = io.take_error()? {
+            return Err(error);
+        }
+        io.has_peer().map_err(|error| match error.kind() {
+            io::ErrorKind::NotConnected => io::ErrorKind::WouldBlock.into(),
+            _ => error,
+        })
+    })
+    .await
+}
+
+pub(super) fn poll_read<S: StreamSocket>(
+    source: &mut Source<S>,
+    cx: &Context<'_>,
+    buf: &mut [u8],
+) -> Poll<io::Result<usize>>
+where
+    for<'a> &'a S: Read,
+{
+    let count = ready!(poll_io(source, Interest::Read, cx, |mut io| io.read(buf)))?;
+    // Less than there was room for: drained, no need to see `WouldBlock`.
+    if S::SHORT_READ_DRAINS && count < buf.len() {
+        source.set_drained(Interest::Read);
+    }
+    Poll::Ready(Ok(count))
+}
+
+pub(super) fn poll_write<S: StreamSocket>(
+    source: &mut Source<S>,
+    cx: &Context<'_>,
+    bufs: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>>
+where
+    for<'a> &'a S: Write,
+{
+    let wanted = bufs.iter().map(|buf| buf.len()).sum::<usize>();
+    let count = ready!(poll_io(source, Interest::Write, cx, |mut io| match bufs {
+        [one] => io.write(one),
+        several => io.write_vectored(several),
+    }))?;
+    // Of more slices than this the rest was not even tried.
+    if count < wanted && bufs.len() <= MAX_SLICES {
+        source.set_drained(Interest::Write);
+    }
+    Poll::Ready(Ok(count))
+}
+
+pub(super) fn poll_left<S: StreamSocket>(source: &mut Source<S>, cx: &Context<'_>) -> Poll<Left> {
+    match source.poll_left(cx) {
+        Ok(Some(left)) => Poll::Ready(left),
+        Ok(None) => Poll::Pending,
+        // A socket that cannot be watched cannot be served.
+        Err(_) => Poll::Ready(Left::Broken),
+    }
+}
+
+/// Implements the `futures-io` traits for a type that is a [`Stream`](super::Stream).
+macro_rules! impl_futures_io {
+    ($stream:ty) => {
+        impl futures_io::AsyncRead for $stream {
+            fn poll_read(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buf: &mut [u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                $crate::net::Stream::poll_read(&mut *self, cx, buf)
+            }
+        }
+
+        impl futures_io::AsyncWrite for $stream {
+            fn poll_write(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buf: &[u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                $crate::net::Stream::poll_write(&mut *self, cx, &[std::io::IoSlice::new(buf)])
+            }
+
+            fn poll_write_vectored(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                bufs: &[std::io::IoSlice<'_>],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                $crate::net::Stream::poll_write(&mut *self, cx, bufs)
+            }
+
+            /// Nothing is kept back, so there is nothing to flush.
+            fn poll_flush(
+                self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                std::task::Poll::Ready(Ok(()))
+            }
+
+            /// Ends the sending side.
+            fn poll_close(
+                mut self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                std::task::Poll::Ready($crate::net::Stream::shutdown_write(&mut *self))
+            }
+        }
+    };
+}
+
+pub(super) use impl_futures_io;

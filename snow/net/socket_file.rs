@@ -1,0 +1,172 @@
+//! The file of a Unix socket: made with its permissions, taken over when nobody listens there any more,
+//! and removed if it is still ours.
+
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::{
+    fs::{self, File, Metadata, Permissions},
+    io,
+    os::{
+        fd::OwnedFd,
+        unix::{
+            ffi::OsStrExt,
+            fs::{FileTypeExt, MetadataExt, PermissionsExt},
+        },
+    },
+    path::{self, Path, PathBuf},
+};
+
+/// The file of a socket that is bound, removed when this is dropped.
+///
+/// Whether it is still ours is asked before: another program may have put its own there.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    /// Absolute, so that it stays true when the process changes its directory.
+    path: PathBuf,
+    identity: Identity,
+}
+
+/// What tells a file from another that has come to its name. A number alone is used again soon.
+#[derive(PartialEq, Eq, Debug)]
+struct Identity {
+    device: u64,
+    number: u64,
+    made: (i64, i64),
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Identity {
+        Identity {
+            device: metadata.dev(),
+            number: metadata.ino(),
+            made: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<SocketFile> {
+        let identity = Identity::of(&fs::symlink_metadata(path)?);
+        Ok(SocketFile { path: path::absolute(path)?, identity })
+    }
+
+    /// Removes the file if it is there and ours; true when it was.
+    pub(crate) fn remove(&self) -> bool {
+        let found = fs::symlink_metadata(&self.path);
+        let is_ours = found.is_ok_and(|found| Identity::of(&found) == self.identity);
+        is_ours && fs::remove_file(&self.path).is_ok()
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// Returns whether `path` is a name of Linux's own, which no file has.
+fn is_abstract(path: &Path) -> bool {
+    path.as_os_str().as_bytes().first() == Some(&0)
+}
+
+/// Returns the address of the socket at `path`.
+///
+/// # Errors
+///
+/// `InvalidInput` when it is too long, is empty, for which Linux would choose a name, or has a zero byte in
+/// it, at which the system would take it to end.
+pub(super) fn address(path: &Path) -> io::Result<SockAddr> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.is_empty() || (!is_abstract(path) && bytes.contains(&0)) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no path of a socket"));
+    }
+    SockAddr::unix(path)
+}
+
+/// Makes a socket that does not block and has the name `path`, and its file, if it is one.
+///
+/// The permissions have no window. Nobody can connect before the socket listens, which it does after
+/// this; and where sockets need not listen, Linux makes the file with what the socket itself was set to,
+/// less the umask, so that a change afterwards only adds. A umask of the process's own would be everybody's.
+pub(super) fn bind(
+    kind: Type,
+    path: &Path,
+    mode: Option<u32>,
+) -> io::Result<(Socket, Option<SocketFile>)> {
+    let addr = address(path)?;
+    let mut socket = Socket::new(Domain::UNIX, kind, None)?;
+    socket.set_nonblocking(true)?;
+    if is_abstract(path) {
+        if mode.is_some() {
+            let fault = "an abstract name has no permissions";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, fault));
+        }
+        socket.bind(&addr)?;
+        return Ok((socket, None));
+    }
+    if let Some(mode) = mode {
+        socket = with_mode(socket, mode);
+    }
+    match socket.bind(&addr) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            remove_stale(path, kind)?;
+            socket.bind(&addr)?;
+        }
+        outcome => outcome?,
+    }
+    let file = SocketFile::of(path)?;
+    if let Some(mode) = mode {
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
+    Ok((socket, Some(file)))
+}
+
+/// Sets what the file of a socket will have, where the system knows of that.
+fn with_mode(socket: Socket, mode: u32) -> Socket {
+    let file = File::from(OwnedFd::from(socket));
+    let _ = file.set_permissions(Permissions::from_mode(mode));
+    OwnedFd::from(file).into()
+}
+
+/// Removes the file of a socket that nobody has open any more.
+///
+/// Two programs that find the same one at the same moment may both take it over; then the later has it.
+///
+/// # Errors
+///
+/// `AddrInUse` when somebody has; `AlreadyExists` when it is no socket.
+fn remove_stale(path: &Path, kind: Type) -> io::Result<()> {
+    let Ok(found) = fs::symlink_metadata(path) else {
+        return Ok(()); // It is gone already.
+    };
+    if !found.file_type().is_socket() {
+        let fault = "there is a file of that name, and it is no socket";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, fault));
+    }
+    if is_live(path, kind)? {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    // What was found dead is what is removed.
+    if !(SocketFile { path: path.to_path_buf(), identity: Identity::of(&found) }.remove()) {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    Ok(())
+}
+
+/// Returns whether somebody has the socket at `path` open.
+///
+/// # Errors
+///
+/// `PermissionDenied` when that is not for this process to know.
+fn is_live(path: &Path, kind: Type) -> io::Result<bool> {
+    let probe = Socket::new(Domain::UNIX, kind, None)?;
+    probe.set_nonblocking(true)?;
+    match probe.connect(&address(path)?) {
+        Err(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Ok(false),
+            io::ErrorKind::PermissionDenied => Err(error),
+            // A full queue, or a socket of another kind.
+            _ => Ok(true),
+        },
+        Ok(()) => Ok(true),
+    }
+}

@@ -1,0 +1,201 @@
+//! Datagrams over Unix sockets: whole, in order, and none is lost.
+
+use super::{
+    datagram::{Datagram, receive, unless_refused},
+    socket::wait_io,
+    socket_file::{self, SocketFile},
+    unix::{QUEUE_REST, UnixOptions},
+};
+use crate::rt::{Interest, Source, sleep};
+use socket2::{SockRef, Type};
+use std::{fmt, io, os::unix::net::SocketAddr, path::Path};
+
+/// A Unix socket of datagrams.
+///
+/// Its file, if it has one, is made and removed as that of a [`UnixListener`](super::UnixListener).
+///
+/// # Examples
+///
+/// ```
+/// use snow::net::{Datagram, UnixDatagram};
+///
+/// snow::block_on(async {
+///     let (mut ours, mut theirs) = UnixDatagram::pair()?;
+///     ours.send(b"hello").await?;
+///     let mut buf = [0; 1024];
+///     assert_eq!(theirs.recv(&mut buf).await?, Datagram::Whole(5));
+///     std::io::Result::Ok(())
+/// })
+/// .unwrap();
+/// ```
+pub struct UnixDatagram {
+    source: Source<mio::net::UnixDatagram>,
+    file: Option<SocketFile>,
+}
+
+impl UnixDatagram {
+    /// Makes a socket that receives at `path`, with the default options.
+    ///
+    /// # Errors
+    ///
+    /// As [`UnixListener::bind`](super::UnixListener::bind).
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop, as all sockets do.
+    pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixDatagram> {
+        UnixDatagram::bind_with(path, &UnixOptions::default())
+    }
+
+    /// Makes a socket that receives at `path`; of the options, those that are about its file hold.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](UnixDatagram::bind).
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop, as all sockets do.
+    pub fn bind_with(path: impl AsRef<Path>, options: &UnixOptions) -> io::Result<UnixDatagram> {
+        let (socket, file) = socket_file::bind(Type::DGRAM, path.as_ref(), options.mode)?;
+        Ok(UnixDatagram { file, ..UnixDatagram::from_std(socket.into())? })
+    }
+
+    /// Makes a socket without a name, to which nobody can answer.
+    ///
+    /// # Errors
+    ///
+    /// When there is no descriptor left.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop, as all sockets do.
+    pub fn unbound() -> io::Result<UnixDatagram> {
+        UnixDatagram::from_std(std::os::unix::net::UnixDatagram::unbound()?)
+    }
+
+    /// Makes two sockets that are connected to each other.
+    ///
+    /// # Errors
+    ///
+    /// When there are no descriptors left.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop, as all sockets do.
+    pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
+        let (a, b) = std::os::unix::net::UnixDatagram::pair()?;
+        Ok((UnixDatagram::from_std(a)?, UnixDatagram::from_std(b)?))
+    }
+
+    /// Takes a socket of the standard library to the loop of this thread. Its file stays when it is
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// As the system tells, when the socket cannot be made not to block.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop, as all sockets do.
+    pub fn from_std(socket: std::os::unix::net::UnixDatagram) -> io::Result<UnixDatagram> {
+        socket.set_nonblocking(true)?;
+        // Duplicates of it may be anywhere.
+        let source = Source::new_shared(mio::net::UnixDatagram::from_std(socket));
+        Ok(UnixDatagram { source, file: None })
+    }
+
+    /// Sends to and receives from the socket at `path`, and nobody else, from now on.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `ConnectionRefused` when nobody has it open any more, `PermissionDenied`.
+    pub fn connect(&mut self, path: impl AsRef<Path>) -> io::Result<()> {
+        SockRef::from(self.source.io()).connect(&socket_file::address(path.as_ref())?)
+    }
+
+    /// Sends a datagram to the socket that this one is connected to, as soon as there is room in its
+    /// queue, and returns its length.
+    ///
+    /// # Errors
+    ///
+    /// `ConnectionRefused` when nobody has it open any more; as the system tells: it is too long.
+    pub async fn send(&mut self, datagram: &[u8]) -> io::Result<usize> {
+        wait_io(&mut self.source, Interest::Write, |io| io.send(datagram)).await
+    }
+
+    /// Sends a datagram to the socket at `path`, as soon as there is room in its queue, and returns its
+    /// length.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `ConnectionRefused` when nobody has it open any more, `PermissionDenied`; as the
+    /// system tells: it is too long.
+    pub async fn send_to(&mut self, datagram: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
+        let addr = socket_file::address(path.as_ref())?;
+        loop {
+            // That somebody else's queue has room again, no event of this socket tells.
+            match SockRef::from(self.source.io()).send_to(datagram, &addr) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(QUEUE_REST).await,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Receives a datagram from the socket that this one is connected to, or from anybody.
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// As the system tells; `ConnectionReset` when the peer has connected elsewhere.
+    pub async fn recv(&mut self, buf: &mut [u8]) -> io::Result<Datagram> {
+        let receive = |io: &mio::net::UnixDatagram| {
+            receive(buf, usize::MAX, |room| io.recv(room).map(|len| (len, ())))
+        };
+        let (datagram, ()) = wait_io(&mut self.source, Interest::Read, receive).await?;
+        Ok(datagram)
+    }
+
+    /// Receives a datagram, and returns where it comes from: the path to answer to, unless it is unnamed.
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// As the system tells, when the socket is unusable.
+    pub async fn recv_from(&mut self, buf: &mut [u8]) -> io::Result<(Datagram, SocketAddr)> {
+        let receive = |io: &mio::net::UnixDatagram| {
+            receive(buf, usize::MAX, |room| unless_refused(|| io.recv_from(room)))
+        };
+        wait_io(&mut self.source, Interest::Read, receive).await
+    }
+
+    /// Returns the address of this end.
+    ///
+    /// # Errors
+    ///
+    /// As the system tells.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.source.io().local_addr()
+    }
+
+    /// Returns the address that the socket is connected to.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` when it is not.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.source.io().peer_addr()
+    }
+}
+
+impl fmt::Debug for UnixDatagram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => file.fmt(f),
+            None => self.source.io().fmt(f),
+        }
+    }
+}
