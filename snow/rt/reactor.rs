@@ -393,7 +393,7 @@ mod tests {
             assert_eq!(second.slot, slot, "the slot is used again");
             // A copy of the descriptor, as a child process has one, keeps the first in the poll.
             drop((its_peer, &inherited));
-            crate::sleep(Duration::from_millis(50)).await;
+            crate::rt::sleep(Duration::from_millis(50)).await;
             let left = poll_fn(|cx| Poll::Ready(second.poll_left(cx))).await.unwrap();
             drop(inherited);
             left
