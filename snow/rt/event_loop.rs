@@ -28,6 +28,9 @@ use std::{
 const TASKS_PER_ROUND: usize = 512;
 const ROUNDS_PER_TICK: usize = 2;
 
+/// How late a timer is only when the process stood still: stopped by a signal, or without a processor.
+const STANDSTILL: Duration = Duration::from_millis(50);
+
 /// How long a loop with a virtual clock waits for other threads before it looks again.
 const VIRTUAL_PATIENCE: Duration = Duration::from_millis(1);
 
@@ -238,8 +241,7 @@ impl EventLoop {
             inner.tasks.inbox().wake_up();
             outcome?;
         }
-        self.fire_timers();
-        Ok(())
+        self.fire_timers()
     }
 
     /// Waits for an event, the bell or the nearest deadline, whichever comes first.
@@ -264,14 +266,19 @@ impl EventLoop {
         Ok(())
     }
 
-    fn fire_timers(&self) {
+    fn fire_timers(&self) -> io::Result<()> {
         let inner = &*self.handle.0;
         let now = self.read_clock();
+        let next = inner.timers.borrow().next();
+        if next.is_some_and(|deadline| now.since(deadline) > STANDSTILL) {
+            // Events that were fetched before the standstill say nothing of what came during it.
+            inner.reactor.wait(Some(Duration::ZERO))?;
+        }
         loop {
             let due = inner.timers.borrow_mut().pop_due(now);
             match due {
                 Some(waker) => waker.wake(),
-                None => return,
+                None => return Ok(()),
             }
         }
     }
