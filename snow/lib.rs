@@ -43,6 +43,8 @@ pub mod fuzzing;
 mod http;
 pub mod net;
 pub mod rt;
+#[cfg(feature = "uploads")]
+pub mod uploads;
 
 #[cfg(feature = "json")]
 pub use app::Json;
