@@ -45,6 +45,8 @@ pub mod headed;
 mod http;
 pub mod net;
 pub mod rt;
+#[cfg(feature = "uploads")]
+pub mod uploads;
 
 #[cfg(feature = "json")]
 pub use app::Json;

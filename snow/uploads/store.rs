@@ -1,0 +1,205 @@
+//! All uploads of a directory: how many and how large they may be, and when they go.
+
+use super::{
+    Hooks,
+    files::{Files, Part},
+    id::UploadId,
+    info::Info,
+    lease::{Lease, Leases},
+    refusal::Refusal,
+    stored::Stored,
+};
+use std::{
+    collections::HashSet,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+/// How much a directory takes; see [`Uploads`](super::Uploads).
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    pub(super) max_upload_bytes: u64,
+    pub(super) max_total_bytes: u64,
+    pub(super) max_uploads: usize,
+    pub(super) max_metadata_bytes: usize,
+    pub(super) expires_after: Duration,
+}
+
+/// A directory of uploads, shared by all workers.
+pub(super) struct Store {
+    pub(super) files: Files,
+    pub(super) limits: Limits,
+    pub(super) hooks: Hooks,
+    pub(super) leases: Arc<Leases>,
+    totals: Mutex<Totals>,
+}
+
+/// What there is, as far as this process knows: it is alone with the directory.
+#[derive(Default)]
+struct Totals {
+    bytes: u64,
+    uploads: usize,
+    /// Whether a task looks for what has expired.
+    is_swept: bool,
+    /// What has been reported as complete and whose record does not say so yet.
+    reported: HashSet<UploadId>,
+}
+
+impl Store {
+    /// Opens a directory: tidies up, counts, removes what has expired, and reports what was completed
+    /// by a process that did not live to report it.
+    pub(super) fn open(dir: PathBuf, limits: Limits, hooks: Hooks) -> io::Result<Arc<Store>> {
+        let store = Arc::new(Store {
+            files: Files::open(dir)?,
+            limits,
+            hooks,
+            leases: Arc::default(),
+            totals: Mutex::default(),
+        });
+        store.files.tidy()?;
+        for id in store.files.ids()? {
+            if let Err(refusal) = store.take_up(id) {
+                log::warn!("upload {id} is left as it is: {refusal:?}");
+            }
+        }
+        Ok(store)
+    }
+
+    /// Takes up an upload of an earlier process.
+    fn take_up(self: &Arc<Store>, id: UploadId) -> Result<(), Refusal> {
+        let Some(lease) = self.leases.try_take(id) else { return Ok(()) };
+        let mut stored = self.open_upload(lease)?;
+        let mut totals = self.totals();
+        totals.uploads += 1;
+        totals.bytes = totals.bytes.saturating_add(stored.offset());
+        drop(totals);
+        if stored.is_expired()? {
+            return stored.remove();
+        }
+        if stored.is_complete() { stored.acknowledge() } else { Ok(()) }
+    }
+
+    fn totals(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room for more bytes; they count until they are [given back](Store::release).
+    pub(super) fn reserve(&self, bytes: u64) -> Result<(), Refusal> {
+        let mut totals = self.totals();
+        let sum = totals.bytes.checked_add(bytes);
+        let sum = sum.filter(|&sum| sum <= self.limits.max_total_bytes);
+        totals.bytes = sum.ok_or_else(Refusal::no_room)?;
+        Ok(())
+    }
+
+    /// Gives bytes back that are not stored, or not any more.
+    pub(super) fn release(&self, bytes: u64) {
+        let mut totals = self.totals();
+        totals.bytes = totals.bytes.saturating_sub(bytes);
+    }
+
+    /// Says that an upload is gone.
+    pub(super) fn forget(&self, bytes: u64) {
+        self.release(bytes);
+        let mut totals = self.totals();
+        totals.uploads = totals.uploads.saturating_sub(1);
+    }
+
+    /// Returns whether an upload is still to be reported; it is not from now on.
+    pub(super) fn begin_report(&self, id: UploadId) -> bool {
+        self.totals().reported.insert(id)
+    }
+
+    /// Says that the record of an upload tells now that it was reported.
+    pub(super) fn end_report(&self, id: UploadId) {
+        self.totals().reported.remove(&id);
+    }
+
+    /// Makes an upload without bytes.
+    ///
+    /// A length that there is no room for now is refused now. It is not set aside, however: whoever
+    /// could lock up room by asking for it would need no bytes to keep others out.
+    pub(super) fn create(self: &Arc<Store>, info: Info) -> Result<Stored, Refusal> {
+        let length = info.length.unwrap_or(0);
+        self.reserve(length)?;
+        self.release(length);
+        let mut totals = self.totals();
+        if totals.uploads >= self.limits.max_uploads {
+            return Err(Refusal::no_room());
+        }
+        totals.uploads += 1;
+        drop(totals);
+        self.create_files(info).inspect_err(|_| self.forget(0))
+    }
+
+    fn create_files(self: &Arc<Store>, info: Info) -> Result<Stored, Refusal> {
+        let id = UploadId::random()?;
+        let lease = self.leases.try_take(id).ok_or_else(Refusal::locked)?;
+        let made = self.files.create_data(id).and_then(|file| {
+            file.sync_all()?;
+            self.files.write(id, Part::Info, &info.to_text())?;
+            Stored::new(Arc::clone(self), lease, info, file)
+        });
+        Ok(made.inspect_err(|_| {
+            // What is left over is removed at the next start.
+            let _ = self.files.remove_all(id);
+        })?)
+    }
+
+    /// Opens an upload.
+    pub(super) fn load(self: &Arc<Store>, lease: Lease) -> Result<Stored, Refusal> {
+        let stored = self.open_upload(lease)?;
+        if stored.is_expired()? { Err(Refusal::expired()) } else { Ok(stored) }
+    }
+
+    /// Opens an upload, expired or not, with only those of its bytes that are off trial.
+    fn open_upload(self: &Arc<Store>, lease: Lease) -> Result<Stored, Refusal> {
+        let id = lease.id();
+        let text = self.files.read(id, Part::Info)?.ok_or_else(Refusal::unknown)?;
+        let file = self.files.open_data(id)?.ok_or_else(Refusal::unknown)?;
+        let damaged =
+            || io::Error::new(io::ErrorKind::InvalidData, format!("{id}.info is damaged"));
+        let info = Info::parse(&text).ok_or_else(damaged)?;
+        let mut stored = Stored::new(Arc::clone(self), lease, info, file)?;
+        stored.end_old_trial()?;
+        Ok(stored)
+    }
+
+    /// Removes what has expired and nobody works on.
+    pub(super) fn sweep(self: &Arc<Store>) -> io::Result<()> {
+        for id in self.files.ids()? {
+            let Some(lease) = self.leases.try_take(id) else { continue };
+            let swept = self
+                .open_upload(lease)
+                .and_then(|stored| if stored.is_expired()? { stored.remove() } else { Ok(()) });
+            if let Err(refusal) = swept {
+                log::warn!("upload {id} is not swept away: {refusal:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns when an upload expires that was written to at `time`; `None` is never.
+    pub(super) fn expiry(&self, time: SystemTime) -> Option<SystemTime> {
+        // The last second that has a date in HTTP.
+        let end_of_dates = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+        time.checked_add(self.limits.expires_after).filter(|&expiry| expiry <= end_of_dates)
+    }
+
+    /// Returns whether there is something to sweep and nobody who does; whoever asks does from now on.
+    pub(super) fn begin_sweeping(&self) -> bool {
+        let mut totals = self.totals();
+        totals.uploads > 0 && !std::mem::replace(&mut totals.is_swept, true)
+    }
+
+    /// Says that nobody sweeps any more.
+    pub(super) fn end_sweeping(&self) {
+        self.totals().is_swept = false;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.totals().uploads == 0
+    }
+}

@@ -1,0 +1,44 @@
+//! Uploads that nobody goes on with are removed, by a task that is there while there are uploads.
+
+use super::store::Store;
+use crate::{sleep, spawn, unblock};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+/// The time between two looks, at most; an upload that has expired meanwhile is there, and answered 410.
+const MAX_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The time between two looks, at least.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Sees to it that what expires is swept away, from the loop of this thread if none does yet.
+pub(super) fn keep_swept(store: &Arc<Store>) {
+    if store.expiry(SystemTime::now()).is_some() && store.begin_sweeping() {
+        spawn(sweep(Sweeping(Arc::clone(store)))).detach();
+    }
+}
+
+/// Ends with its task, be it that the loop ends: another loop's may begin then.
+struct Sweeping(Arc<Store>);
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        self.0.end_sweeping();
+    }
+}
+
+async fn sweep(sweeping: Sweeping) {
+    let store = Arc::clone(&sweeping.0);
+    while !store.is_empty() {
+        sleep(store.limits.expires_after.clamp(MIN_INTERVAL, MAX_INTERVAL)).await;
+        let store = Arc::clone(&store);
+        if let Err(error) = unblock(move || store.sweep()).await {
+            log::error!("expired uploads cannot be swept away: {error}");
+        }
+    }
+    drop(sweeping);
+    // An upload that was made since the last look found this task there.
+    keep_swept(&store);
+}

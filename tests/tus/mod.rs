@@ -1,0 +1,278 @@
+//! What the tests of uploads share: a directory of their own, a server for it, requests of the protocol.
+
+#![allow(dead_code, reason = "every test crate uses only a part of it")]
+
+use crate::util::{Answer, Client, serve, wait_until};
+use snow::{
+    Running, Snow, mount,
+    uploads::{Upload, Uploads},
+};
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+pub(crate) const OCTETS: (&str, &str) = ("Content-Type", "application/offset+octet-stream");
+
+/// A directory that goes with the test.
+pub(crate) struct Dir(PathBuf);
+
+impl Dir {
+    pub(crate) fn new() -> Dir {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("snow-uploads-{}-{number}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Dir(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Returns the names of all files, in order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("the directory is there");
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A server of uploads, and what it has reported as complete.
+pub(crate) struct Server {
+    running: Running,
+    pub(crate) dir: Arc<Dir>,
+    pub(crate) complete: Arc<Mutex<Vec<Upload>>>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Server {
+        Server::with(|uploads| uploads)
+    }
+
+    pub(crate) fn with(change: impl FnOnce(Uploads) -> Uploads) -> Server {
+        Server::on(Arc::new(Dir::new()), change)
+    }
+
+    /// Serves a directory that may have been served before.
+    pub(crate) fn on(dir: Arc<Dir>, change: impl FnOnce(Uploads) -> Uploads) -> Server {
+        let complete = Arc::new(Mutex::new(Vec::new()));
+        let reported = Arc::clone(&complete);
+        let uploads = Uploads::new(dir.path())
+            .on_complete(move |upload: &Upload| reported.lock().unwrap().push(upload.clone()));
+        let routes = change(uploads).routes().expect("the directory opens");
+        let app = Snow::new([mount("/files", routes)]).workers(2);
+        Server { running: serve(app), dir, complete }
+    }
+
+    /// Stops, and returns the directory for another to serve.
+    pub(crate) fn stop(self) -> Arc<Dir> {
+        self.running.stop().expect("stops");
+        self.dir
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.running.local_addr()
+    }
+
+    pub(crate) fn completed(&self) -> usize {
+        self.complete.lock().unwrap().len()
+    }
+
+    #[track_caller]
+    pub(crate) fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
+        ask(self.addr(), method, target, fields, b"")
+    }
+
+    /// Makes an upload of `length` bytes and returns its path.
+    #[track_caller]
+    pub(crate) fn create(&self, length: usize) -> String {
+        create(self.addr(), &[("Upload-Length", &length.to_string())])
+    }
+
+    #[track_caller]
+    pub(crate) fn patch(&self, target: &str, offset: usize, content: &[u8]) -> Answer {
+        patch(self.addr(), target, offset, content)
+    }
+
+    #[track_caller]
+    pub(crate) fn offset(&self, target: &str) -> usize {
+        offset(self.addr(), target)
+    }
+
+    /// Returns the bytes of an upload, as they are on disk.
+    #[track_caller]
+    pub(crate) fn stored(&self, target: &str) -> Vec<u8> {
+        fs::read(self.file(target)).expect("the file is there")
+    }
+
+    /// Returns where the bytes of an upload are.
+    pub(crate) fn file(&self, target: &str) -> PathBuf {
+        self.dir.path().join(target.strip_prefix("/files/").expect("it is an upload"))
+    }
+}
+
+/// Returns the head of a request; `Tus-Resumable` is there.
+pub(crate) fn head(method: &str, target: &str, fields: &[(&str, &str)]) -> String {
+    let fields: String =
+        fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("{method} {target} HTTP/1.1\r\nHost: test\r\nTus-Resumable: 1.0.0\r\n{fields}\r\n")
+}
+
+/// Sends a request on a connection of its own.
+#[track_caller]
+pub(crate) fn ask(
+    addr: SocketAddr,
+    method: &str,
+    target: &str,
+    fields: &[(&str, &str)],
+    content: &[u8],
+) -> Answer {
+    let len = content.len().to_string();
+    let mut all = fields.to_vec();
+    let is_framed = fields.iter().any(|(name, _)| *name == "Transfer-Encoding");
+    if !is_framed && matches!(method, "POST" | "PATCH") {
+        all.push(("Content-Length", &len));
+    }
+    let mut client = Client::connect(addr);
+    client.send(head(method, target, &all));
+    client.send(content);
+    let answer = client.read_to(method);
+    assert_eq!(answer.field("tus-resumable"), Some("1.0.0"), "{answer:?}");
+    assert_eq!(answer.field("cache-control"), Some("no-store"), "{answer:?}");
+    answer
+}
+
+#[track_caller]
+pub(crate) fn create(addr: SocketAddr, fields: &[(&str, &str)]) -> String {
+    let answer = ask(addr, "POST", "/files", fields, b"");
+    assert_eq!(answer.status, 201, "{answer:?}");
+    answer.field("location").expect("says where it is").to_string()
+}
+
+#[track_caller]
+pub(crate) fn patch(addr: SocketAddr, target: &str, offset: usize, content: &[u8]) -> Answer {
+    let offset = offset.to_string();
+    ask(addr, "PATCH", target, &[OCTETS, ("Upload-Offset", &offset)], content)
+}
+
+#[track_caller]
+pub(crate) fn offset(addr: SocketAddr, target: &str) -> usize {
+    let answer = ask(addr, "HEAD", target, &[], b"");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let offset = answer.field("upload-offset").expect("there is an offset");
+    offset.parse().expect("it is a number")
+}
+
+/// Returns bytes that do not repeat soon, so that a shift shows.
+pub(crate) fn bytes(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let word = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(word).flatten().take(len).collect()
+}
+
+/// The example, as a process of its own; killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) addr: SocketAddr,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Process {
+    pub(crate) fn start(dir: &Dir) -> Process {
+        Process::start_after(dir, "true")
+    }
+
+    /// Starts it from a shell that does `first` before, and waits until it serves.
+    pub(crate) fn start_after(dir: &Dir, first: &str) -> Process {
+        let mut child = Command::new("sh")
+            .args(["-c", &format!(r#"{first}; exec "$0" "$@""#)])
+            .arg(example())
+            .arg("127.0.0.1:0")
+            .arg(dir.path())
+            .env("RUST_LOG", "info")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the example starts");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (read, stderr) = (Arc::clone(&lines), child.stderr.take().unwrap());
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines() {
+                read.lock().unwrap().push(line.unwrap());
+            }
+        });
+        let port = || {
+            let lines = lines.lock().unwrap();
+            let rest = lines.iter().find_map(|line| line.split_once("http://127.0.0.1:"))?.1;
+            rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u16>().ok()
+        };
+        wait_until("it says where it serves", || port().is_some());
+        let addr = SocketAddr::from(([127, 0, 0, 1], port().unwrap()));
+        Process { child, addr, lines }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Has it stop in good order.
+    pub(crate) fn terminate(&self) {
+        let status = Command::new("kill").args(["-TERM", &self.id().to_string()]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Returns how many lines of the log contain `words`.
+    pub(crate) fn logged(&self, words: &str) -> usize {
+        self.lines.lock().unwrap().iter().filter(|line| line.contains(words)).count()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().expect("it is killed");
+        self.child.wait().expect("it has ended");
+    }
+}
+
+/// Returns the example, built as this test was.
+fn example() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let path = BUILT.get_or_init(|| {
+        let test = env::current_exe().expect("the test has a path");
+        let target = test.ancestors().nth(2).expect("it is in target/…/deps");
+        let path = target.join("examples").join(format!("uploads{}", env::consts::EXE_SUFFIX));
+        if !path.exists() {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--features", "uploads", "--example", "uploads"]);
+            if !cfg!(debug_assertions) {
+                cargo.arg("--release");
+            }
+            let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+            assert!(status.expect("cargo runs").success(), "the example does not build");
+        }
+        path
+    });
+    path.clone()
+}
