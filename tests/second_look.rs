@@ -70,14 +70,14 @@ fn shared_content_that_waits_is_not_memory_held() {
 fn a_slow_reader_far_above_the_minimum_is_not_given_up() {
     let content = vec![b'x'; 16 << 20];
     let app = Snow::new([get("^/$", move |_| content.clone())]).workers(1);
-    let app = app.configure(|config| config.write_timeout = Duration::from_millis(700));
+    let app = app.configure(|config| config.write_timeout = Duration::from_millis(1500));
     let server = app.bind("127.0.0.1:0").unwrap().start().unwrap();
     let mut client = TcpStream::connect(server.local_addr()).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     // Some 400 KB a second, for four times the timeout.
     let mut piece = [0; 8192];
-    for _ in 0..140 {
+    for _ in 0..300 {
         client.read_exact(&mut piece).expect("it is not reset");
         thread::sleep(Duration::from_millis(20));
     }
