@@ -51,9 +51,9 @@ pub mod uploads;
 #[cfg(feature = "json")]
 pub use app::Json;
 pub use app::{
-    Awaited, ClientRequest, ClientResponse, Future, Handler, IntoReply, IntoResponse, Now,
-    PendingResponse, Reply, Route, Running, Server, Snow, StopHandle, TestClient, TestConnection,
-    TimeoutFuture, delete, get, method, mount, patch, post, put, route,
+    Awaited, ClientRequest, ClientResponse, Counters, Future, Handler, IntoReply, IntoResponse,
+    Now, PendingResponse, Reply, Route, Running, Server, Snow, StopHandle, TestClient,
+    TestConnection, TimeoutFuture, delete, get, method, mount, patch, post, put, route,
 };
 pub use config::{BLOCKING_QUEUE, BLOCKING_THREADS, Config};
 pub use error::{Error, ErrorKind, Result};

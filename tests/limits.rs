@@ -16,7 +16,7 @@ use std::{
     net::TcpStream,
     time::{Duration, Instant},
 };
-use util::{Client, serve};
+use util::{Client, serve, wait_until};
 
 const TARGET_TOO_LONG: Outcome = Refused(&[414]);
 const HEAD_TOO_LARGE: Outcome = Refused(&[431]);
@@ -376,4 +376,25 @@ fn bounds_can_be_moved() {
         client.send(&message);
         assert_eq!(client.read().status, status, "{message:?}");
     }
+}
+
+#[test]
+fn a_server_that_is_full_says_so_to_the_program() {
+    let app = edge::app().workers(1).configure(|config| {
+        config.max_connections = 2;
+        config.max_connections_per_address = 2;
+    });
+    let server = serve(app);
+    let counters = server.counters();
+    let mut clients = [0, 1].map(|_| Client::connect(server.local_addr()));
+    clients[0].get("/").expect(200, "hello");
+    clients[1].get("/").expect(200, "hello");
+    wait_until("it is full", || counters.starved() == 1);
+    assert_eq!(counters.connections(), 2);
+    let mut third = Client::connect(server.local_addr());
+    third.ask("GET", "/");
+    drop(clients);
+    third.read().expect(200, "hello");
+    wait_until("they have left", || counters.connections() == 1);
+    assert_eq!(counters.starved(), 1, "once for all of the time");
 }

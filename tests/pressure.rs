@@ -9,7 +9,8 @@ mod util;
 
 use futures_core::Stream;
 use snow::{
-    Bytes, Config, Error, Future, Request, Response, Snow, TimeoutFuture, get, post, route,
+    Bytes, Config, Counters, Error, Future, Request, Response, Snow, TimeoutFuture, get, post,
+    route,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 use std::{
@@ -19,7 +20,7 @@ use std::{
     pin::Pin,
     process::{Child, Command, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -133,6 +134,13 @@ fn counts(_: Request) -> String {
     format!("{} {} {} {descriptors}", counts.tasks, counts.timers, counts.sockets)
 }
 
+/// What the server of this process counts.
+static COUNTERS: OnceLock<Counters> = OnceLock::new();
+
+fn starved(_: Request) -> String {
+    COUNTERS.get().expect("set before it serves").starved().to_string()
+}
+
 fn app() -> Snow {
     let large = Bytes::from(vec![b'x'; 4 << 20]);
     let files: Mutex<Vec<fs::File>> = Mutex::default();
@@ -141,6 +149,7 @@ fn app() -> Snow {
     Snow::new([
         get("^/$", |_| "hello"),
         get("^/counts$", counts),
+        get("^/starved$", starved),
         get("^/made$", |_| MADE.load(Ordering::Relaxed).to_string()),
         post("^/echo$", |req: Request| req.into_body()),
         get(r"^/sleep/(?<millis>\d+)$", |req: Request| -> snow::Result<TimeoutFuture> {
@@ -251,8 +260,10 @@ fn configure(config: &mut Config, name: &str) {
 fn a_server_in_a_process_of_its_own() {
     let Ok(name) = env::var(SERVED) else { return };
     env_logger::builder().filter_level("info".parse().unwrap()).init();
-    let server = app().configure(|config| configure(config, &name)).bind("127.0.0.1:0");
-    assert!(server.and_then(snow::Server::run).is_ok());
+    let app = app().configure(|config| configure(config, &name));
+    let server = app.bind("127.0.0.1:0").expect("a free port");
+    COUNTERS.set(server.counters()).expect("set once");
+    assert!(server.run().is_ok());
 }
 
 /// A server in a process of its own.
@@ -527,6 +538,9 @@ fn out_of_descriptors_it_rests_and_resumes_at_once() {
     expect_prompt(&take_turns(&process, served, waiting, rounds));
     let lines = process.logged("cannot accept");
     assert!((1..=rounds + 1).contains(&lines), "{lines} lines for {rounds} episodes");
+    // The last that waited has been served, so there is room.
+    let counted = process.connect().get("/starved").text().to_string();
+    assert_eq!(counted, process.logged("cannot accept").to_string(), "the program knows, too");
 }
 
 #[test]

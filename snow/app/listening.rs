@@ -3,6 +3,7 @@
 use super::{
     App, banner,
     binding::{self, Bound, cannot_listen},
+    census::Counters,
     notify, worker,
 };
 use crate::{
@@ -163,6 +164,11 @@ impl Server {
         self.stop.clone()
     }
 
+    /// Returns what the server counts.
+    pub fn counters(&self) -> Counters {
+        Counters(Arc::clone(&self.app))
+    }
+
     /// Serves on this thread, and on others if there are several workers, until the server is told to
     /// stop: by its [`StopHandle`], or by SIGINT or SIGTERM. It then accepts nothing new, answers what
     /// is in flight with `Connection: close`, waits up to
@@ -212,10 +218,10 @@ impl Server {
     ///
     /// `Io` when the machine refuses a thread.
     pub fn start(self) -> Result<Running> {
-        let (places, stop) = (self.places.clone(), self.stop.clone());
+        let (places, stop, counters) = (self.places.clone(), self.stop.clone(), self.counters());
         let thread = thread::Builder::new().name("snow-0".to_string());
         let thread = thread.spawn(move || self.serve())?;
-        Ok(Running { places, stop, thread: Some(thread) })
+        Ok(Running { places, stop, counters, thread: Some(thread) })
     }
 }
 
@@ -258,6 +264,7 @@ impl fmt::Debug for StopHandle {
 pub struct Running {
     places: Places,
     stop: StopHandle,
+    counters: Counters,
     /// `None` once it has been waited for.
     thread: Option<JoinHandle<Result<()>>>,
 }
@@ -285,6 +292,11 @@ impl Running {
     /// Returns what stops the server from elsewhere.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
+    }
+
+    /// Returns what the server counts.
+    pub fn counters(&self) -> Counters {
+        self.counters.clone()
     }
 
     /// Stops gracefully, and waits until it has.

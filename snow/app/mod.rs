@@ -2,6 +2,7 @@
 
 mod banner;
 mod binding;
+mod census;
 mod client;
 mod future;
 mod handler;
@@ -15,6 +16,7 @@ mod runs;
 mod server;
 mod worker;
 
+pub use census::Counters;
 pub use client::{ClientRequest, ClientResponse, PendingResponse, TestClient, TestConnection};
 pub use future::{Future, TimeoutFuture};
 pub use handler::Handler;
@@ -29,10 +31,10 @@ use crate::{
     http::{Response, States},
     net::Addresses,
 };
+use census::Census;
 use handler::{BoxHandler, boxed};
 use router::Router;
 use std::{any::TypeId, fmt, sync::Arc};
-use worker::Census;
 
 /// A web application: a table of routes, and what holds for all of them.
 ///

@@ -3,6 +3,7 @@
 use super::{
     App,
     binding::Bound,
+    census,
     handler::BoxHandler,
     router::{Caches, Found, RouteNumber},
     server::Connection,
@@ -19,16 +20,12 @@ use crate::{
 use http::{StatusCode, header};
 use std::{
     cell::{Cell, Ref, RefCell},
-    collections::HashMap,
     future::poll_fn,
     io,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Poll, Waker},
     time::Duration,
 };
@@ -47,68 +44,6 @@ const LAST_ARRIVALS: Duration = Duration::from_millis(50);
 
 /// Seconds after which a client may try again that was turned away by a stop.
 const RETRY_AFTER: &str = "1";
-
-/// The connections of all workers, counted.
-#[derive(Default)]
-pub(super) struct Census {
-    all: AtomicUsize,
-    by_address: Mutex<HashMap<IpAddr, usize>>,
-    /// What became of the connections that were there when the server was to stop.
-    finished: AtomicUsize,
-    cut: AtomicUsize,
-}
-
-impl Census {
-    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns how many connections ended by themselves during the stop, and how many were cut.
-    pub(super) fn outcome(&self) -> (usize, usize) {
-        (self.finished.load(Ordering::Relaxed), self.cut.load(Ordering::Relaxed))
-    }
-
-    fn is_full(&self, most: usize) -> bool {
-        self.all.load(Ordering::Relaxed) >= most
-    }
-
-    /// Counts a connection, unless its address has too many.
-    fn enter(&self, address: Option<IpAddr>, most: usize) -> bool {
-        if let Some(address) = address {
-            let mut by_address = self.by_address();
-            let count = by_address.entry(address).or_default();
-            if *count >= most.max(1) {
-                return false;
-            }
-            *count += 1;
-        }
-        self.all.fetch_add(1, Ordering::Relaxed);
-        true
-    }
-
-    fn leave(&self, address: Option<IpAddr>) {
-        self.all.fetch_sub(1, Ordering::Relaxed);
-        if let Some(address) = address {
-            let mut by_address = self.by_address();
-            if let Some(count) = by_address.get_mut(&address) {
-                *count -= 1;
-                if *count == 0 {
-                    by_address.remove(&address);
-                }
-            }
-        }
-    }
-}
-
-/// Returns the address that a client is counted under: of IPv6 the network, since one client has all of
-/// its 64 bits of host numbers.
-fn client_of(remote: SocketAddr) -> IpAddr {
-    const NETWORK: u128 = u128::MAX << 64;
-    match remote.ip().to_canonical() {
-        IpAddr::V6(addr) => IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & NETWORK)),
-        v4 => v4,
-    }
-}
 
 /// One loop's share of the server.
 pub(super) struct Worker {
@@ -258,7 +193,7 @@ impl Worker {
 
     /// Counts a connection in, unless its address has too many.
     pub(super) fn enter(&self, remote: Option<SocketAddr>) -> bool {
-        let address = remote.map(client_of);
+        let address = remote.map(census::client_of);
         let is_welcome =
             self.app.census.enter(address, self.app.config.max_connections_per_address);
         if is_welcome {
@@ -269,7 +204,7 @@ impl Worker {
 
     /// Counts a connection out.
     pub(super) fn leave(&self, remote: Option<SocketAddr>) {
-        self.app.census.leave(remote.map(client_of));
+        self.app.census.leave(remote.map(census::client_of));
         self.connections.set(self.connections.get() - 1);
         for waker in self.waiting.take() {
             waker.wake();
@@ -366,8 +301,7 @@ pub(super) async fn run(app: Arc<App>, listeners: Vec<Bound>, stop: StopSignal) 
     let urged = stop.wait(Stopping::Now);
     let _ = timeout(deadline, first_of(all_left, urged)).await;
     let cut = worker.connections.get();
-    worker.app.census.cut.fetch_add(cut, Ordering::Relaxed);
-    worker.app.census.finished.fetch_add(in_flight.saturating_sub(cut), Ordering::Relaxed);
+    worker.app.census.stopped(in_flight.saturating_sub(cut), cut);
     Ok(())
 }
 
@@ -384,7 +318,7 @@ async fn first_of(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
 /// What comes of waiting for a connection.
 enum Next<S> {
     Connection(S, Option<SocketAddr>),
-    /// There is one, and no room for it.
+    /// There are as many as there may be.
     Full,
     /// The worker is to stop, and the kernel has none.
     End,
@@ -409,7 +343,6 @@ where
     L: Listener<Stream: Stream>,
 {
     let mut accepted = 0;
-    let mut episodes = 0;
     let mut is_reported = false;
     let mut is_last_look = false;
     loop {
@@ -418,11 +351,9 @@ where
             Next::Connection(stream, remote) => welcome(stream, remote, &worker),
             Next::Full => {
                 if !std::mem::replace(&mut is_reported, true) {
-                    episodes += 1;
+                    worker.app.census.starved(1);
                     let most = worker.app.config.max_connections;
-                    log::warn!(
-                        "cannot accept connections for now (episode {episodes}): there are {most}"
-                    );
+                    log::warn!("cannot accept connections for now: there are {most}");
                 }
                 let _ = timeout(FULL_REST, worker.one_left()).await;
             }
@@ -450,7 +381,9 @@ fn poll_next<L: Listener>(
     if worker.is_full() {
         return Poll::Ready(Ok(Next::Full));
     }
+    let before = listener.starved();
     let mut next = listener.poll_accept(cx);
+    worker.app.census.starved(listener.starved() - before);
     if next.is_pending() && worker.is_stopping() {
         // What the kernel holds would be reset with the listener.
         listener.look_again();
@@ -474,21 +407,5 @@ where
         spawn_unpin(Connection::new(stream, remote, Rc::clone(worker))).detach();
     } else if let Some(remote) = remote {
         log::debug!("{remote}: refused: too many connections from this address");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_is_an_address_or_a_network() {
-        let client = |text: &str| client_of(text.parse().unwrap());
-        assert_eq!(client("192.0.2.1:1"), client("192.0.2.1:2"));
-        assert_ne!(client("192.0.2.1:1"), client("192.0.2.2:1"));
-        assert_eq!(client("[::ffff:192.0.2.1]:1"), client("192.0.2.1:1"));
-        assert_ne!(client("[::ffff:192.0.2.1]:1"), client("[::ffff:192.0.2.2]:1"));
-        assert_eq!(client("[2001:db8::1]:1"), client("[2001:db8::ffff:0:0:1]:1"));
-        assert_ne!(client("[2001:db8::1]:1"), client("[2001:db8:0:1::1]:1"));
     }
 }

@@ -34,6 +34,9 @@ pub(crate) mod sealed {
         /// Accepts a connection if there is one.
         fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(S, P)>>;
 
+        /// Returns how often the machine was out of descriptors or memory for new connections.
+        fn starved(&self) -> u64;
+
         /// Has the next accept ask the kernel, though no event has told of a connection.
         fn look_again(&self);
 

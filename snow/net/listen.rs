@@ -232,6 +232,10 @@ impl sealed::Listen<TcpStream, SocketAddr> for TcpListener {
         self.acceptor.poll_accept(cx).map_ok(|(stream, peer)| (TcpStream::new(stream), peer))
     }
 
+    fn starved(&self) -> u64 {
+        self.acceptor.starved()
+    }
+
     fn look_again(&self) {
         self.acceptor.look_again();
     }

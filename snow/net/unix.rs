@@ -195,6 +195,10 @@ impl sealed::Listen<UnixStream, SocketAddr> for UnixListener {
         self.acceptor.poll_accept(cx).map_ok(|(source, peer)| (UnixStream { source }, peer))
     }
 
+    fn starved(&self) -> u64 {
+        self.acceptor.starved()
+    }
+
     fn look_again(&self) {
         self.acceptor.look_again();
     }

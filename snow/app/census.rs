@@ -1,0 +1,143 @@
+//! The connections of all workers, counted: for the bounds on them, and for whoever watches a server.
+
+use super::App;
+use std::{
+    collections::HashMap,
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+/// The connections of all workers, counted.
+#[derive(Default)]
+pub(super) struct Census {
+    all: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    /// What became of the connections that were there when the server was to stop.
+    finished: AtomicUsize,
+    cut: AtomicUsize,
+    /// How often a worker could not accept.
+    starved: AtomicU64,
+}
+
+impl Census {
+    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns how many connections ended by themselves during the stop, and how many were cut.
+    pub(super) fn outcome(&self) -> (usize, usize) {
+        (self.finished.load(Ordering::Relaxed), self.cut.load(Ordering::Relaxed))
+    }
+
+    /// Notes what became of connections when the server was to stop.
+    pub(super) fn stopped(&self, finished: usize, cut: usize) {
+        self.finished.fetch_add(finished, Ordering::Relaxed);
+        self.cut.fetch_add(cut, Ordering::Relaxed);
+    }
+
+    /// Notes that a worker could not accept, so many times.
+    pub(super) fn starved(&self, episodes: u64) {
+        if episodes > 0 {
+            self.starved.fetch_add(episodes, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn is_full(&self, most: usize) -> bool {
+        self.all.load(Ordering::Relaxed) >= most
+    }
+
+    /// Counts a connection, unless its address has too many.
+    pub(super) fn enter(&self, address: Option<IpAddr>, most: usize) -> bool {
+        if let Some(address) = address {
+            let mut by_address = self.by_address();
+            let count = by_address.entry(address).or_default();
+            if *count >= most.max(1) {
+                return false;
+            }
+            *count += 1;
+        }
+        self.all.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    pub(super) fn leave(&self, address: Option<IpAddr>) {
+        self.all.fetch_sub(1, Ordering::Relaxed);
+        if let Some(address) = address {
+            let mut by_address = self.by_address();
+            if let Some(count) = by_address.get_mut(&address) {
+                *count -= 1;
+                if *count == 0 {
+                    by_address.remove(&address);
+                }
+            }
+        }
+    }
+}
+
+/// Returns the address that a client is counted under: of IPv6 the network, since one client has all of
+/// its 64 bits of host numbers.
+pub(super) fn client_of(remote: SocketAddr) -> IpAddr {
+    const NETWORK: u128 = u128::MAX << 64;
+    match remote.ip().to_canonical() {
+        IpAddr::V6(addr) => IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & NETWORK)),
+        v4 => v4,
+    }
+}
+
+/// What a server counts, to be read from any thread while it runs and afterwards.
+///
+/// # Examples
+///
+/// ```
+/// use snow::{Snow, get};
+///
+/// let server = Snow::new([get("^/$", |_| "hello")]).bind("127.0.0.1:0")?.start()?;
+/// let counters = server.counters();
+/// assert_eq!((counters.connections(), counters.starved()), (0, 0));
+/// # snow::Result::Ok(())
+/// ```
+#[derive(Clone)]
+pub struct Counters(pub(super) Arc<App>);
+
+impl Counters {
+    /// Returns how many connections there are now.
+    pub fn connections(&self) -> usize {
+        self.0.census.all.load(Ordering::Relaxed)
+    }
+
+    /// Returns how often a worker could not accept, because the machine was out of descriptors or memory,
+    /// or because there were [as many connections as there may be](crate::Config::max_connections):
+    /// once for each time it began, however long it lasted.
+    pub fn starved(&self) -> u64 {
+        self.0.census.starved.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counters")
+            .field("connections", &self.connections())
+            .field("starved", &self.starved())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_an_address_or_a_network() {
+        let client = |text: &str| client_of(text.parse().unwrap());
+        assert_eq!(client("192.0.2.1:1"), client("192.0.2.1:2"));
+        assert_ne!(client("192.0.2.1:1"), client("192.0.2.2:1"));
+        assert_eq!(client("[::ffff:192.0.2.1]:1"), client("192.0.2.1:1"));
+        assert_ne!(client("[::ffff:192.0.2.1]:1"), client("[::ffff:192.0.2.2]:1"));
+        assert_eq!(client("[2001:db8::1]:1"), client("[2001:db8::ffff:0:0:1]:1"));
+        assert_ne!(client("[2001:db8::1]:1"), client("[2001:db8:0:1::1]:1"));
+    }
+}
