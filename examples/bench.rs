@@ -8,9 +8,21 @@
 //! curl -i localhost:8080/sleep/1000
 //! curl -i localhost:8080/user/123
 //! curl -i localhost:8080/file
+//! curl -i localhost:8080/park & sleep 1; curl -i -X POST localhost:8080/release
 
-use snow::{Bytes, Json, Request, Response, Result, Snow, StatusCode, TimeoutFuture, get, post};
-use std::{env, iter, path::PathBuf, time::Duration};
+use snow::{
+    Bytes, Future, Json, Request, Response, Result, Snow, StatusCode, TimeoutFuture, get, post,
+};
+use std::{
+    env, iter, mem,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+/// Whoever waits for `/release`.
+static PARKED: Mutex<Vec<Future<&'static str>>> = Mutex::new(Vec::new());
 
 #[derive(serde::Serialize)]
 struct Message {
@@ -24,6 +36,24 @@ fn sleep(req: Request) -> Result<TimeoutFuture> {
 
 fn user(req: Request) -> String {
     req.param("id").unwrap_or_default().to_string()
+}
+
+fn park(_: Request) -> Future<&'static str> {
+    let future = Future::new(|text| text);
+    PARKED.lock().unwrap_or_else(PoisonError::into_inner).push(future.clone());
+    future
+}
+
+/// Completes all that are parked, from a thread of its own; answers how many.
+fn release(_: Request) -> String {
+    let parked = mem::take(&mut *PARKED.lock().unwrap_or_else(PoisonError::into_inner));
+    let count = parked.len();
+    thread::spawn(move || {
+        for future in parked {
+            let _ = future.set_result("done"); // an error if the client has left
+        }
+    });
+    count.to_string()
 }
 
 fn main() -> Result<()> {
@@ -40,6 +70,8 @@ fn main() -> Result<()> {
         get(r"^/sleep/(?<millis>\d+)$", sleep),
         get("^/big$", move |_| Response::bytes(big.clone())),
         get("^/file$", move |_| file.as_ref().map(Response::file)),
+        get("^/park$", park),
+        post("^/release$", release),
     ];
     let hundred = (0..100).map(|n| get(&format!(r"^/r{n}/(\w+)/(\d+)$"), |_| StatusCode::OK));
     let last = iter::once(get(r"^/user/(?<id>\d+)$", user));

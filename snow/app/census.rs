@@ -98,7 +98,7 @@ pub(super) fn client_of(remote: SocketAddr) -> IpAddr {
 /// let server = Snow::new([get("^/$", |_| "hello")]).bind("127.0.0.1:0")?.start()?;
 /// let counters = server.counters();
 /// assert_eq!((counters.connections(), counters.starved()), (0, 0));
-/// # snow::Result::Ok(())
+/// # Ok::<(), snow::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Counters(pub(super) Arc<App>);

@@ -17,7 +17,6 @@ mod socket;
 mod step;
 
 use options::{Mode, Options};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{io, process::ExitCode};
 
 fn main() -> ExitCode {
@@ -28,7 +27,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    raise_descriptor_limit();
+    harness::raise_descriptor_limit();
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -46,11 +45,4 @@ fn run(options: &Options) -> io::Result<()> {
         Mode::Parked => hold::parked(options),
         Mode::Release => hold::release(options),
     }
-}
-
-/// Ten thousand connections need more descriptors than many shells grant.
-fn raise_descriptor_limit() {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    // Refused, the run fails at the connection that finds no descriptor, with a message of its own.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }

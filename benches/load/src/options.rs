@@ -1,9 +1,10 @@
 //! The command line.
 
 use crate::{request::Request, step::Step};
+use harness::Arguments;
 use std::time::Duration;
 
-pub const USAGE: &str = "usage: load MODE --port PORT [options]
+const USAGE: &str = "usage: load MODE --port PORT [options]
 modes:
   rate      keep-alive connections, each sends again as soon as it is answered
   fresh     a new connection for each request, closed by the server
@@ -52,14 +53,15 @@ pub struct Options {
 }
 
 impl Options {
-    pub fn from_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-        let mode = match arguments.next().as_deref() {
+    pub fn from_arguments(words: impl Iterator<Item = String>) -> Result<Options, String> {
+        let mut arguments = Arguments::new(words, USAGE);
+        let mode = match arguments.word().as_deref() {
             Some("rate") => Mode::Rate,
             Some("fresh") => Mode::Fresh,
             Some("idle") => Mode::Idle,
             Some("parked") => Mode::Parked,
             Some("release") => Mode::Release,
-            _ => return Err(USAGE.to_owned()),
+            _ => return Err(arguments.usage()),
         };
         let mut path = "/plaintext".to_owned();
         let mut post = None;
@@ -76,36 +78,28 @@ impl Options {
             slices: 1,
             step: Step::Through,
         };
-        while let Some(name) = arguments.next() {
-            if name == "--step" {
-                options.step = Step::Pausing;
-                continue;
-            }
-            let value = arguments.next().ok_or(USAGE)?;
+        while let Some(name) = arguments.word() {
             match name.as_str() {
-                "--port" => port = Some(number(&value)?),
-                "--path" => path = value,
-                "--post" => post = Some(number(&value)?),
-                "--conns" => options.conns = number(&value)?,
-                "--depth" => options.depth = number(&value)?,
-                "--held" => options.held = number(&value)?,
-                "--requests" => options.budget = Budget::Requests(number(&value)?),
-                "--seconds" => options.budget = Budget::Time(seconds(&value)?),
-                "--slices" => options.slices = number(&value)?,
-                "--warm" => options.warm = seconds(&value)?,
-                _ => return Err(format!("unknown option {name}\n{USAGE}")),
+                "--port" => port = Some(arguments.value()?),
+                "--path" => path = arguments.value()?,
+                "--post" => post = Some(arguments.value()?),
+                "--conns" => options.conns = arguments.value()?,
+                "--depth" => options.depth = arguments.value()?,
+                "--held" => options.held = arguments.value()?,
+                "--requests" => options.budget = Budget::Requests(arguments.value()?),
+                "--seconds" => options.budget = Budget::Time(seconds(&mut arguments)?),
+                "--slices" => options.slices = arguments.value()?,
+                "--warm" => options.warm = seconds(&mut arguments)?,
+                "--step" => options.step = Step::Pausing,
+                _ => return Err(arguments.unknown(&name)),
             }
         }
-        options.port = port.ok_or(USAGE)?;
+        options.port = port.ok_or_else(|| arguments.usage())?;
         options.request = Request::new(&path, post, mode == Mode::Fresh);
         Ok(options)
     }
 }
 
-fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
-    value.parse().map_err(|_| format!("not a number that fits: {value}"))
-}
-
-fn seconds(value: &str) -> Result<Duration, String> {
-    Duration::try_from_secs_f64(number(value)?).map_err(|error| error.to_string())
+fn seconds(arguments: &mut Arguments) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(arguments.value()?).map_err(|error| error.to_string())
 }

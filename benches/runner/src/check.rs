@@ -7,8 +7,9 @@ use crate::{
     options::Options,
     peers::Peer,
     scenarios::{Check, Scenario},
-    server::{Program, Server},
+    server::Program,
 };
+use harness::Server;
 use std::{
     fs, thread,
     time::{Duration, Instant},
@@ -80,7 +81,7 @@ impl Checked {
 }
 
 fn check(check: Check, program: &Program, server: &Server) -> Result<Verdict> {
-    let mut client = Client::connect(server.port)?;
+    let mut client = Client::connect(server.port())?;
     match check {
         Check::Text { path, body } => {
             let answer = client.ask("GET", path, b"")?;
@@ -110,7 +111,7 @@ fn check(check: Check, program: &Program, server: &Server) -> Result<Verdict> {
             judge(&answer, answer.body == b"done" && asked.elapsed() >= NAP)
         }
         Check::Park => {
-            let mut other = Client::connect(server.port)?;
+            let mut other = Client::connect(server.port())?;
             client.send("GET", "/park", "", b"")?;
             thread::sleep(NAP);
             let released = other.ask("POST", "/release", b"")?;
@@ -135,7 +136,7 @@ fn has_type(answer: &Answer, wanted: &str) -> bool {
 /// Returns what a stranger can find missing.
 fn habits(server: &Server) -> Result<String> {
     let mut missing = String::new();
-    let mut client = Client::connect(server.port)?;
+    let mut client = Client::connect(server.port())?;
     client.send("GET", "/plaintext", "Connection: close\r\n", b"")?;
     let answer = client.answer()?;
     if answer.header("date").is_none() {

@@ -6,7 +6,7 @@ use std::{fs, process::Command};
 /// Returns the lines that belong above every table.
 pub fn describe(options: &Options) -> String {
     let mut text = format!(
-        "{}, {} cores, {}, Linux {}, {}.\n\nSnow at {}; ",
+        "{}, {} cores, {}, Linux {}, {}.\n\nSnow at {}",
         first_line("date", &["-u", "+%Y-%m-%d"]),
         server::cores(),
         cpu_model(),
@@ -14,7 +14,9 @@ pub fn describe(options: &Options) -> String {
         first_line("rustc", &["-V"]),
         revision(options),
     );
-    text.push_str(&versions(options).join(", "));
+    for version in versions(options) {
+        text.push_str(&format!(", {version}"));
+    }
     text.push_str(".\n");
     text
 }
@@ -54,7 +56,8 @@ fn nginx_version() -> Option<String> {
 
 fn revision(options: &Options) -> String {
     let root = options.repository().to_string_lossy().into_owned();
-    match first_line("git", &["-C", &root, "rev-parse", "--short", "HEAD"]) {
+    // Says so when the tree is not that of the commit.
+    match first_line("git", &["-C", &root, "describe", "--always", "--dirty", "--exclude=*"]) {
         revision if revision.is_empty() => "no commit".to_owned(),
         revision => revision,
     }

@@ -23,21 +23,20 @@ mod statistics;
 mod syscalls;
 
 use options::Options;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{error::Error, process::ExitCode};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    let options = match Options::from_arguments(std::env::args().skip(1)) {
-        Ok(options) => options,
+    let runs = match Options::from_arguments(std::env::args().skip(1)) {
+        Ok(runs) => runs,
         Err(message) => {
             eprintln!("{message}");
             return ExitCode::from(2);
         }
     };
-    raise_descriptor_limit();
-    match run(&options) {
+    harness::raise_descriptor_limit();
+    match runs.iter().try_for_each(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("compare: {error}");
@@ -50,17 +49,10 @@ fn run(options: &Options) -> Result<()> {
     let ready = compile::all(options)?;
     let checked = check::all(options, ready)?;
     let tables = measure::all(options, &checked);
-    report::print(&tables, &checked);
+    report::print(options, &tables, &checked);
     if let Some(folder) = &options.out {
         report::write(options, &tables, &checked, folder)?;
         println!("written to {}", options.shown(folder));
     }
     Ok(())
-}
-
-/// The servers inherit the limit: ten thousand connections need more than many shells grant.
-fn raise_descriptor_limit() {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    // Refused, the scenarios that hold ten thousand connections fail and say so.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }

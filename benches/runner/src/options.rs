@@ -3,7 +3,9 @@
 use crate::{
     peers::{self, Peer},
     scenarios::{self, Scenario},
+    server::cores,
 };
+use harness::Arguments;
 use std::path::{Path, PathBuf};
 
 const USAGE: &str = "usage: benches/compare [options]
@@ -11,10 +13,12 @@ const USAGE: &str = "usage: benches/compare [options]
   --scenarios A,B     which scenarios (all)
   --rounds N          how often each is measured, in turns (3)
   --seconds S         how long each measurement lasts (2)
-  --threads N         workers of each server (1)
+  --threads N,M       workers of each server, a run for each number (1, then as many as there are
+                      cores; only 1 when a choice was made)
   --no-syscalls       leaves out the separate runs that count system calls
   --out FOLDER        where tables and charts go (benches/results; nowhere when a choice was made)";
 
+#[derive(Clone)]
 pub struct Options {
     /// The folder `benches`.
     pub benches: PathBuf,
@@ -28,8 +32,10 @@ pub struct Options {
 }
 
 impl Options {
-    pub fn from_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-        let benches = PathBuf::from(arguments.next().ok_or(USAGE)?);
+    /// Returns the options of each run that is asked for.
+    pub fn from_arguments(words: impl Iterator<Item = String>) -> Result<Vec<Options>, String> {
+        let mut arguments = Arguments::new(words, usage());
+        let benches: PathBuf = arguments.value()?;
         let mut options = Options {
             out: Some(benches.join("results")),
             benches,
@@ -40,37 +46,35 @@ impl Options {
             threads: 1,
             counts_syscalls: true,
         };
+        let mut threads = None;
         let mut out = None;
-        while let Some(name) = arguments.next() {
-            if name == "--no-syscalls" {
-                options.counts_syscalls = false;
-                continue;
-            }
-            if matches!(name.as_str(), "-h" | "--help") {
-                return Err(usage());
-            }
-            let value = arguments.next().ok_or_else(usage)?;
+        while let Some(name) = arguments.word() {
             match name.as_str() {
                 "--peers" => {
-                    options.peers = choose(&value, peers::ALL, |peer| peer.name)?;
+                    options.peers = choose(&mut arguments, peers::ALL, |peer| peer.name)?;
                     options.out = None;
                 }
                 "--scenarios" => {
-                    options.scenarios = choose(&value, scenarios::ALL, |scenario| scenario.name)?;
+                    let all = scenarios::ALL;
+                    options.scenarios = choose(&mut arguments, all, |scenario| scenario.name)?;
                     options.out = None;
                 }
-                "--rounds" => options.rounds = number(&value)?,
-                "--seconds" => options.seconds = number(&value)?,
-                "--threads" => options.threads = number(&value)?,
-                "--out" => out = Some(PathBuf::from(value)),
-                _ => return Err(format!("unknown option {name}\n{}", usage())),
+                "--rounds" => options.rounds = arguments.value()?,
+                "--seconds" => options.seconds = arguments.value()?,
+                "--threads" => threads = Some(thread_counts(&arguments.value::<String>()?)?),
+                "--no-syscalls" => options.counts_syscalls = false,
+                "--out" => out = Some(arguments.value()?),
+                "-h" | "--help" => return Err(arguments.usage()),
+                _ => return Err(arguments.unknown(&name)),
             }
         }
+        let is_everything = options.out.is_some();
         options.out = out.or(options.out);
-        if options.rounds == 0 || options.threads == 0 || options.seconds <= 0.0 {
-            return Err("rounds, seconds and threads are more than nothing".to_owned());
+        if options.rounds == 0 || options.seconds <= 0.0 {
+            return Err("rounds and seconds are more than nothing".to_owned());
         }
-        Ok(options)
+        let threads = threads.unwrap_or_else(|| default_threads(is_everything));
+        Ok(threads.into_iter().map(|threads| Options { threads, ..options.clone() }).collect())
     }
 
     /// The folder whose package is Snow.
@@ -84,27 +88,29 @@ impl Options {
     }
 }
 
+/// One worker, and all cores.
+fn default_threads(is_everything: bool) -> Vec<usize> {
+    if is_everything && cores() > 1 { vec![1, cores()] } else { vec![1] }
+}
+
+fn thread_counts(value: &str) -> Result<Vec<usize>, String> {
+    let count = |word: &str| word.parse().ok().filter(|count| *count > 0);
+    let counts: Option<_> = value.split(',').map(count).collect();
+    counts.ok_or_else(|| format!("not numbers of workers: {value}"))
+}
+
 fn choose<T>(
-    names: &str,
+    arguments: &mut Arguments,
     all: &'static [T],
     name_of: impl Fn(&T) -> &'static str,
 ) -> Result<Vec<&'static T>, String> {
-    names
-        .split(',')
-        .map(|name| {
-            all.iter()
-                .find(|item| name_of(item) == name)
-                .ok_or_else(|| format!("no {name} here\n{}", usage()))
-        })
-        .collect()
+    let names: String = arguments.value()?;
+    let find = |name: &str| all.iter().find(|item| name_of(item) == name);
+    names.split(',').map(|name| find(name).ok_or_else(|| arguments.unknown(name))).collect()
 }
 
 fn usage() -> String {
     let peers: Vec<_> = peers::ALL.iter().map(|peer| peer.name).collect();
     let scenarios: Vec<_> = scenarios::ALL.iter().map(|scenario| scenario.name).collect();
     format!("{USAGE}\nservers: {}\nscenarios: {}", peers.join(", "), scenarios.join(", "))
-}
-
-fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
-    value.parse().map_err(|_| format!("not a number that fits: {value}"))
 }

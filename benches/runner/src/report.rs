@@ -27,7 +27,8 @@ pub struct Row {
     pub slices: usize,
 }
 
-pub fn print(tables: &[Table], checked: &Checked) {
+pub fn print(options: &Options, tables: &[Table], checked: &Checked) {
+    println!("# {}\n", title(options));
     for table in tables {
         println!("{}", markdown(table));
     }
@@ -37,11 +38,8 @@ pub fn print(tables: &[Table], checked: &Checked) {
 /// Writes `one-worker.md`, or `N-workers.md`, and a chart for each scenario beside it.
 pub fn write(options: &Options, tables: &[Table], checked: &Checked, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
-    let name = match options.threads {
-        1 => "one-worker".to_owned(),
-        threads => format!("{threads}-workers"),
-    };
-    let mut text = format!("# Snow and its peers, {}\n\n", name.replace('-', " "));
+    let name = workers(options).replace(' ', "-");
+    let mut text = format!("# {}\n\n", title(options));
     text.push_str(&machine::describe(options));
     text.push_str(&format!(
         "\nRounds: {}, of {} s each, in turns; medians. How to read it: [README](../README.md).\n\n",
@@ -59,6 +57,17 @@ pub fn write(options: &Options, tables: &[Table], checked: &Checked, folder: &Pa
     text.push_str(&notes(checked));
     fs::write(folder.join(format!("{name}.md")), text)?;
     Ok(())
+}
+
+fn title(options: &Options) -> String {
+    format!("Snow and its peers, {}", workers(options))
+}
+
+fn workers(options: &Options) -> String {
+    match options.threads {
+        1 => "one worker".to_owned(),
+        threads => format!("{threads} workers"),
+    }
 }
 
 /// Returns the medians, the cheapest first.

@@ -6,8 +6,9 @@ use crate::{
     load::{Amount, Load, Outcome, Phase},
     options::Options,
     scenarios::{Holds, Scenario},
-    server::{Program, Server},
+    server::Program,
 };
+use harness::Server;
 
 /// A server that waited for its core more than this share of a slice shared it with somebody, and
 /// its figures are doubtful; or it has more threads than cores.
@@ -41,7 +42,7 @@ impl Run {
         amount: Amount,
     ) -> Result<Run> {
         let server = program.start(options.threads)?;
-        let load = Load::start(options, scenario, server.port, amount)?;
+        let load = Load::start(options, scenario, server.port(), amount)?;
         Ok(Run { scenario, load, server, memory_at_start: 0, bytes_per_conn: None })
     }
 

@@ -8,6 +8,7 @@ use crate::{
     scenarios::Scenario,
     server::Program,
 };
+use harness::strace;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     process::{Child, Command, Stdio},
@@ -41,7 +42,7 @@ fn count(
     counter: Counter,
 ) -> Result<f64> {
     let server = program.start(options.threads)?;
-    let mut load = Load::start(options, scenario, server.port, Amount::Requests(REQUESTS))?;
+    let mut load = Load::start(options, scenario, server.port(), Amount::Requests(REQUESTS))?;
     let mut attached = None;
     let outcome = loop {
         match load.next_phase()? {
@@ -84,7 +85,7 @@ impl Counter {
         let report = String::from_utf8(child.wait_with_output()?.stderr)?;
         let calls = match self {
             Counter::Perf => calls_in_perf(&report),
-            Counter::Strace => calls_in_strace(&report),
+            Counter::Strace => strace::total_calls(&report).map(|calls| calls as f64),
         };
         calls.ok_or_else(|| "no count in the report".into())
     }
@@ -96,21 +97,13 @@ fn calls_in_perf(report: &str) -> Option<f64> {
     line.split(',').next()?.parse().ok()
 }
 
-/// The fourth field of the line `total`.
-fn calls_in_strace(report: &str) -> Option<f64> {
-    let line = report.lines().find(|line| line.trim_end().ends_with("total"))?;
-    line.split_ascii_whitespace().nth(3)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_found_in_both_reports() {
+    fn the_count_is_found_in_a_report_of_perf() {
         let perf = "\n4711,,raw_syscalls:sys_enter,1000,100.00,,\n";
         assert_eq!(calls_in_perf(perf), Some(4711.0));
-        let strace = "100.00    0.412626          79      5162         3 total\n";
-        assert_eq!(calls_in_strace(strace), Some(5162.0));
     }
 }

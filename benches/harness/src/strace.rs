@@ -1,0 +1,42 @@
+//! The report of `strace -c`.
+
+/// Returns the number of all calls: the fourth field of the line `total`.
+pub fn total_calls(report: &str) -> Option<u64> {
+    calls_on(report, "total")
+}
+
+/// Returns the number of calls to `name`, which may be none.
+pub fn calls_to(report: &str, name: &str) -> u64 {
+    calls_on(report, name).unwrap_or(0)
+}
+
+fn calls_on(report: &str, last_word: &str) -> Option<u64> {
+    let mut lines = report.lines().map(|line| line.split_ascii_whitespace());
+    let mut words = lines.find(|words| words.clone().next_back() == Some(last_word))?;
+    words.nth(3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &str = "% time     seconds  usecs/call     calls    errors syscall\n\
+        ------ ----------- ----------- --------- --------- ----------------\n\
+        60.12    0.256626          79      4162         3 read\n\
+        39.88    0.156000          79      1000           epoll_wait\n\
+        ------ ----------- ----------- --------- --------- ----------------\n\
+        100.00    0.412626          79      5162         3 total\n";
+
+    #[test]
+    fn calls_are_found_with_errors_and_without() {
+        assert_eq!(total_calls(REPORT), Some(5162));
+        assert_eq!(calls_to(REPORT, "read"), 4162);
+        assert_eq!(calls_to(REPORT, "epoll_wait"), 1000);
+        assert_eq!(calls_to(REPORT, "wait"), 0);
+    }
+
+    #[test]
+    fn a_report_without_a_total_has_no_count() {
+        assert_eq!(total_calls("strace: attach: Operation not permitted\n"), None);
+    }
+}

@@ -1,0 +1,59 @@
+//! The programs that are measured, and the one that asks them.
+
+use crate::Result;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+pub struct Programs {
+    /// The folder `benches`, absolute: debug information names files so.
+    pub benches: PathBuf,
+    /// The server of `examples/bench.rs`, with debug information.
+    pub bench: PathBuf,
+    /// README's first program, with debug information.
+    pub hello: PathBuf,
+    pub load: PathBuf,
+    /// Where reports go.
+    pub reports: PathBuf,
+}
+
+impl Programs {
+    /// Builds Snow's examples in a folder of their own: debug information changes no instruction,
+    /// but a build with it replaces one without.
+    pub fn build(benches: &Path) -> Result<Programs> {
+        let benches = fs::canonicalize(benches)?;
+        let target = Programs::root_of(&benches).join("target/micro");
+        let examples = ["--example", "bench", "--example", "hello", "--features", "json"];
+        let status = Command::new("cargo")
+            .args(["build", "--quiet", "--release", "--locked"])
+            .args(examples)
+            .arg("--target-dir")
+            .arg(&target)
+            .env("CARGO_PROFILE_RELEASE_DEBUG", "1")
+            .current_dir(Programs::root_of(&benches))
+            .status()?;
+        if !status.success() {
+            return Err("Snow does not build".into());
+        }
+        let reports = target.join("reports");
+        fs::create_dir_all(&reports)?;
+        Ok(Programs {
+            bench: target.join("release/examples/bench"),
+            hello: target.join("release/examples/hello"),
+            load: benches.join("peers/target/release/load"),
+            reports,
+            benches,
+        })
+    }
+
+    /// The folder whose package is Snow.
+    pub fn root(&self) -> &Path {
+        Programs::root_of(&self.benches)
+    }
+
+    fn root_of(benches: &Path) -> &Path {
+        benches.parent().unwrap_or(Path::new("/"))
+    }
+}
