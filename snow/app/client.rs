@@ -99,7 +99,7 @@ impl TestClient {
     pub fn connect(&mut self) -> TestConnection {
         let (pipe, theirs) = pipe();
         self.worker.enter(None);
-        let connection = Connection::new(theirs, None, Rc::clone(&self.worker));
+        let connection = Connection::new(theirs.into(), None, Rc::clone(&self.worker));
         self.event_loop.handle().spawn_unpin(connection).detach();
         TestConnection { pipe }
     }

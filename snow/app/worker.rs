@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, ErrorKind,
     http::{Context, Preface, Response, reason_text},
-    net::{Listener, Stream, TcpListener},
+    net::{Listener, TcpListener, Transport},
     rt::{
         Handle, StopSignal, Stopping, Time, panic_message, sleep, spawn, spawn_unpin, timeout,
         yield_now,
@@ -340,7 +340,7 @@ async fn accept_from(listener: Bound, worker: Rc<Worker>) -> io::Result<()> {
 /// Accepts connections until the worker is to stop and the kernel has no more.
 async fn accept<L>(mut listener: L, worker: Rc<Worker>) -> io::Result<()>
 where
-    L: Listener<Stream: Stream>,
+    L: Listener<Stream: Into<Transport>>,
 {
     let mut accepted = 0;
     let mut is_reported = false;
@@ -348,7 +348,7 @@ where
     loop {
         let next = poll_fn(|cx| poll_next(&mut listener, &worker, &mut is_reported, cx));
         match next.await? {
-            Next::Connection(stream, remote) => welcome(stream, remote, &worker),
+            Next::Connection(stream, remote) => welcome(stream.into(), remote, &worker),
             Next::Full => {
                 if !std::mem::replace(&mut is_reported, true) {
                     worker.app.census.starved(1);
@@ -399,10 +399,7 @@ fn poll_next<L: Listener>(
     next.map_ok(|(stream, peer)| Next::Connection(stream, L::remote(&peer)))
 }
 
-fn welcome<S>(stream: S, remote: Option<SocketAddr>, worker: &Rc<Worker>)
-where
-    S: Stream + Unpin + 'static,
-{
+fn welcome(stream: Transport, remote: Option<SocketAddr>, worker: &Rc<Worker>) {
     if worker.enter(remote) {
         spawn_unpin(Connection::new(stream, remote, Rc::clone(worker))).detach();
     } else if let Some(remote) = remote {

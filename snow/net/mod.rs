@@ -19,6 +19,7 @@ mod socket;
 mod socket_file;
 mod stream;
 mod tcp;
+mod transport;
 mod udp;
 #[cfg(unix)]
 mod unix;
@@ -46,7 +47,8 @@ pub use unix_datagram::UnixDatagram;
 pub(crate) use address::Place;
 pub(crate) use buffer::Scratch;
 pub(crate) use listen::HAS_REUSE_PORT;
-pub(crate) use pipe::{Pipe, pipe};
+pub(crate) use pipe::{Pipe, ServerPipe, pipe};
 #[cfg(unix)]
 pub(crate) use socket_file::SocketFile;
 pub(crate) use stream::Stream;
+pub(crate) use transport::Transport;

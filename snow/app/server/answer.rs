@@ -1,13 +1,7 @@
 //! Waiting for a handler's answer.
 
 use super::{Connection, Contained, End, Exchange, Feed, Step, Wait};
-use crate::{
-    Error, ErrorKind,
-    app::reply::Later,
-    http::Response,
-    net::{Scratch, Stream},
-    rt::Time,
-};
+use crate::{Error, ErrorKind, app::reply::Later, http::Response, net::Scratch, rt::Time};
 use http::StatusCode;
 use std::{
     mem,
@@ -30,7 +24,7 @@ pub(super) struct Pending {
     pub(super) feed: Option<Box<Feed>>,
 }
 
-impl<S: Stream> Connection<S> {
+impl Connection {
     /// Waits for an answer, and sends it.
     pub(super) fn poll_answer(
         &mut self,

@@ -37,7 +37,7 @@ pub(super) struct Feed {
     pub(super) stalls: Time,
 }
 
-impl<S: Stream> Connection<S> {
+impl Connection {
     /// Adds what has come of a request's content; true when it is complete and in the request.
     pub(super) fn gather(&mut self, incoming: &mut Incoming, rest: &mut &[u8]) -> Result<bool> {
         loop {

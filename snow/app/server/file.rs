@@ -66,7 +66,7 @@ impl Download {
     }
 }
 
-impl<S: Stream> Connection<S> {
+impl Connection {
     /// Opens the file that an answer names, and has an answer to a failure reviewed.
     pub(super) fn review(&self, response: Response, route: Option<RouteNumber>) -> Response {
         let mut response = self.open(response).unwrap_or_else(Response::failed);

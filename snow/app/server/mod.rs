@@ -20,7 +20,7 @@ use super::{router::RouteNumber, worker::Worker};
 use crate::{
     Error, ErrorKind,
     http::{Conn, Content},
-    net::Stream,
+    net::Transport,
     rt::{Contained, Deadline, Time},
 };
 use answer::Pending;
@@ -47,8 +47,8 @@ const WAITS_PER_TURN: usize = 16;
 const READS_PER_TURN: usize = 4;
 
 /// A connection, which is done when it ends.
-pub(super) struct Connection<S> {
-    stream: S,
+pub(super) struct Connection {
+    stream: Transport,
     remote: Option<SocketAddr>,
     worker: Rc<Worker>,
     conn: Conn,
@@ -140,16 +140,20 @@ struct Record {
     request: String,
 }
 
-impl<S> Drop for Connection<S> {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.worker.release(self.inbox.capacity());
         self.worker.leave(self.remote);
     }
 }
 
-impl<S: Stream> Connection<S> {
+impl Connection {
     /// Takes over a stream, which the worker has counted in.
-    pub(super) fn new(stream: S, remote: Option<SocketAddr>, worker: Rc<Worker>) -> Connection<S> {
+    pub(super) fn new(
+        stream: Transport,
+        remote: Option<SocketAddr>,
+        worker: Rc<Worker>,
+    ) -> Connection {
         let mut deadline = Deadline::new(worker.handle.clone());
         deadline.set(worker.handle.now() + worker.app.config.first_byte_timeout);
         Connection {
@@ -221,7 +225,7 @@ impl<S: Stream> Connection<S> {
     }
 }
 
-impl<S: Stream + Unpin> Future for Connection<S> {
+impl Future for Connection {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

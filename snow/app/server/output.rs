@@ -76,7 +76,7 @@ pub(super) struct Outgoing {
     pub(super) feed: Option<Box<Feed>>,
 }
 
-impl<S: Stream> Connection<S> {
+impl Connection {
     /// Writes what was collected, and `content` from where it is; what the peer does not take goes to
     /// the outbox.
     pub(super) fn poll_send(

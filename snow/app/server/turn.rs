@@ -27,7 +27,7 @@ use std::{
 /// is. Copying a page costs less than a second buffer in the system call.
 const COPIED_CONTENT: usize = 4096;
 
-impl<S: Stream> Connection<S> {
+impl Connection {
     /// Reads what has arrived, answers what can be answered, and writes the answers.
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Wait> {
         Scratch::with(|Scratch { input, output }| {

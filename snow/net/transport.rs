@@ -1,0 +1,97 @@
+//! The streams that a server's connections run on, as one type: what serves them is compiled once, and
+//! not once for each.
+
+#[cfg(unix)]
+use super::UnixStream;
+use super::{ServerPipe, Stream, TcpStream};
+use crate::rt::Left;
+use std::{
+    fs::File,
+    io::{self, IoSlice},
+    task::{Context, Poll},
+};
+
+/// One of the streams there are.
+pub(crate) enum Transport {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+    /// The end of a test client's pipe.
+    Pipe(ServerPipe),
+}
+
+impl From<TcpStream> for Transport {
+    fn from(stream: TcpStream) -> Transport {
+        Transport::Tcp(stream)
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixStream> for Transport {
+    fn from(stream: UnixStream) -> Transport {
+        Transport::Unix(stream)
+    }
+}
+
+impl From<ServerPipe> for Transport {
+    fn from(stream: ServerPipe) -> Transport {
+        Transport::Pipe(stream)
+    }
+}
+
+/// Does the same with whichever stream it is.
+macro_rules! each {
+    ($transport:ident, $stream:ident => $work:expr) => {
+        match $transport {
+            Transport::Tcp($stream) => $work,
+            #[cfg(unix)]
+            Transport::Unix($stream) => $work,
+            Transport::Pipe($stream) => $work,
+        }
+    };
+}
+
+impl Stream for Transport {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        each!(self, stream => Stream::poll_read(stream, cx, buf))
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, stream => Stream::poll_write(stream, cx, bufs))
+    }
+
+    fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &[u8],
+        file: &File,
+        offset: u64,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        each!(self, stream => stream.poll_send_file(cx, head, file, offset, most))
+    }
+
+    fn has_input(&self) -> bool {
+        each!(self, stream => stream.has_input())
+    }
+
+    fn retry_write(&mut self) {
+        each!(self, stream => stream.retry_write())
+    }
+
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left> {
+        each!(self, stream => stream.poll_left(cx))
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        each!(self, stream => stream.shutdown_write())
+    }
+
+    fn reset_on_drop(&mut self) {
+        each!(self, stream => stream.reset_on_drop())
+    }
+}
