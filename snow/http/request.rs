@@ -318,6 +318,9 @@ impl Drop for Request {
         parts.context = None;
         if !matches!(parts.body, RequestBody::Empty) {
             parts.body = RequestBody::Empty;
+        }
+        // By itself: a handler may have taken the content and left these.
+        if !parts.trailers.is_empty() {
             parts.trailers = Box::default();
         }
         // A thread that ends keeps nothing.
