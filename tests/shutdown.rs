@@ -4,7 +4,7 @@ mod util;
 
 use snow::{Future, Request, Response, Snow, TimeoutFuture, get, post};
 use std::{
-    io::{BufRead, BufReader, ErrorKind},
+    io::{BufRead, BufReader, ErrorKind, Write},
     net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -511,4 +511,41 @@ fn several_addresses_are_served_and_stopped() {
     }
     assert!(running.stop().is_ok());
     assert!(addrs.into_iter().all(is_refused));
+}
+
+/// Whoever keeps coming does not keep the server.
+#[test]
+fn a_stop_ends_in_its_time_though_clients_keep_coming() {
+    let handler = |_| {
+        thread::sleep(millis(3));
+        "slow for a thread"
+    };
+    for at_once in [false, true] {
+        let app = Snow::new([get("^/$", handler)]).workers(1);
+        let server = serve(app.configure(|config| config.shutdown_timeout = millis(500)));
+        let addr = server.local_addr();
+        let is_over = Arc::new(AtomicUsize::new(0));
+        let clients = [(); 3].map(|()| {
+            let is_over = Arc::clone(&is_over);
+            thread::spawn(move || {
+                let mut kept = Vec::new();
+                while is_over.load(Ordering::SeqCst) == 0 {
+                    if let Ok(client) = TcpStream::connect_timeout(&addr, millis(200)) {
+                        let _ = (&client).write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+                        kept.push(client);
+                        kept.drain(..kept.len().saturating_sub(100));
+                    }
+                }
+            })
+        });
+        thread::sleep(millis(500));
+        let began = Instant::now();
+        if at_once {
+            server.stop_handle().stop_now();
+        }
+        server.stop().unwrap();
+        assert!(began.elapsed() < SOON, "it took {:?}", began.elapsed());
+        is_over.store(1, Ordering::SeqCst);
+        clients.into_iter().for_each(|client| client.join().unwrap());
+    }
 }

@@ -288,31 +288,36 @@ pub(super) async fn run(app: Arc<App>, listeners: Vec<Bound>, stop: StopSignal) 
     let before = worker.connections.get();
     // Acceptors take what the kernel holds already, and end.
     worker.handle.wake_all();
-    for task in accepting {
-        task.await?;
-    }
-    let in_flight = worker.connections.get().max(before);
+    let in_flight = Cell::new(before);
     let all_left = async {
+        for task in accepting {
+            task.await?;
+        }
+        in_flight.set(worker.connections.get().max(before));
         while worker.connections.get() > 0 {
             worker.one_left().await;
         }
+        Ok(())
     };
     let deadline = worker.app.config.shutdown_timeout;
-    let urged = stop.wait(Stopping::Now);
-    let _ = timeout(deadline, first_of(all_left, urged)).await;
+    let urged = async {
+        stop.wait(Stopping::Now).await;
+        Ok(())
+    };
+    let outcome = timeout(deadline, first_of(all_left, urged)).await;
     let cut = worker.connections.get();
-    worker.app.census.stopped(in_flight.saturating_sub(cut), cut);
-    Ok(())
+    worker.app.census.stopped(in_flight.get().saturating_sub(cut), cut);
+    outcome.unwrap_or(Ok(()))
 }
 
 /// Waits for the first of two.
-async fn first_of(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
+async fn first_of<T>(a: impl Future<Output = T>, b: impl Future<Output = T>) -> T {
     let (mut a, mut b) = (std::pin::pin!(a), std::pin::pin!(b));
     poll_fn(|cx| match a.as_mut().poll(cx) {
         Poll::Pending => b.as_mut().poll(cx),
         ready => ready,
     })
-    .await;
+    .await
 }
 
 /// What comes of waiting for a connection.
@@ -345,7 +350,11 @@ where
     let mut accepted = 0;
     let mut is_reported = false;
     let mut is_last_look = false;
+    let mut refuses = None;
     loop {
+        if worker.is_stopping() {
+            refuses.get_or_insert_with(|| listener.refuse_arrivals());
+        }
         let next = poll_fn(|cx| poll_next(&mut listener, &worker, &mut is_reported, cx));
         match next.await? {
             Next::Connection(stream, remote) => welcome(stream.into(), remote, &worker),
@@ -360,7 +369,7 @@ where
             Next::End if is_last_look => return Ok(()),
             Next::End => {
                 is_last_look = true;
-                if listener.refuse_arrivals() {
+                if refuses == Some(true) {
                     sleep(LAST_ARRIVALS).await;
                 }
             }
