@@ -14,6 +14,8 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    thread,
+    time::Duration,
 };
 use util::{Client, serve};
 
@@ -799,4 +801,46 @@ fn neighbours_notice_nothing() {
         neighbour.get("/user/8").expect(200, "8");
     }
     check_at(server.local_addr(), chunked("/echo", &WELL_CHUNKED[..3]));
+}
+
+/// Storage of a request is used again, whatever its handler has taken out of it.
+#[test]
+fn trailers_are_of_one_request_only() {
+    let takes: [fn(Request) -> usize; 2] =
+        [|req| req.into_body().len(), |mut req| std::mem::size_of_val(&req.body_stream())];
+    for take in takes {
+        let routes = [
+            post("^/take$", move |req| take(req).to_string()),
+            get("^/$", |req: Request| req.trailers().len().to_string()),
+        ];
+        let server = serve(Snow::new(routes).workers(1));
+        let mut client = Client::connect(server.local_addr());
+        client.send(
+            "POST /take HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+             1\r\nx\r\n0\r\nX-Secret: alice\r\n\r\n",
+        );
+        assert_eq!(client.read().status, 200);
+        Client::connect(server.local_addr()).get("/").expect(200, "0");
+    }
+}
+
+/// What comes with the head is content too, for the minimum rate.
+#[test]
+fn content_that_came_at_once_counts_for_the_rate() {
+    let app = Snow::new([post("^/$", |req: Request| req.body().len().to_string())]);
+    let app = app.configure(|config| {
+        config.body_timeout = Duration::from_millis(500);
+        config.min_body_rate = 1000;
+    });
+    let server = serve(app);
+    let mut client = Client::connect(server.local_addr());
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20008\r\n\r\n{}",
+        "x".repeat(20_000)
+    ));
+    for _ in 0..8 {
+        thread::sleep(Duration::from_millis(300));
+        client.send("y");
+    }
+    client.read().expect(200, "20008");
 }

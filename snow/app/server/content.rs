@@ -125,10 +125,10 @@ impl Connection {
             }
         };
         let (now, stall) = (self.now(), config.body_timeout);
-        incoming.pace.progress(len, now, stall);
         incoming.stalls = now + stall;
-        let mut rest = &input[..len];
+        let (mut rest, before) = (&input[..len], incoming.limit);
         let is_complete = self.gather(incoming, &mut rest)?;
+        incoming.pace.progress(before - incoming.limit, now, stall);
         self.keep(rest);
         self.is_starving = false;
         Poll::Ready(Ok(is_complete))
@@ -177,9 +177,7 @@ impl Connection {
                 if rest.is_empty() {
                     match self.stream.poll_read(cx, input) {
                         Poll::Ready(Ok(len)) if len > 0 => {
-                            let (now, stall) = (self.now(), config.body_timeout);
-                            feed.pace.progress(len, now, stall);
-                            feed.stalls = now + stall;
+                            feed.stalls = self.now() + config.body_timeout;
                             rest = &input[..len];
                         }
                         Poll::Ready(_) => {
@@ -198,7 +196,9 @@ impl Connection {
                         }
                     }
                 }
+                let before = feed.limit;
                 self.feed_from(feed, &mut rest)?;
+                feed.pace.progress(before - feed.limit, self.now(), config.body_timeout);
                 self.keep(rest);
                 if !self.conn.is_receiving() {
                     feed.stalls = Time::NEVER;

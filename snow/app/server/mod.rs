@@ -290,10 +290,10 @@ impl Pace {
     }
 
     /// Notes progress; `stall` is how long the peer may make none.
-    fn progress(&mut self, bytes: usize, now: Time, stall: Duration) {
+    fn progress(&mut self, bytes: u64, now: Time, stall: Duration) {
         self.waited = self.waited(now, stall);
         self.seen = now;
-        self.bytes += bytes as u64;
+        self.bytes += bytes;
     }
 
     /// Returns whether fewer than `rate` bytes a second have come in more than `stall`.

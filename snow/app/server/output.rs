@@ -50,7 +50,7 @@ impl Taking {
 
     /// Notes that it has taken something.
     pub(super) fn took(&mut self, count: usize, now: Time, config: &Config) {
-        self.pace.progress(count, now, config.write_timeout);
+        self.pace.progress(count as u64, now, config.write_timeout);
         self.stalls = now + config.write_timeout;
     }
 }

@@ -156,7 +156,7 @@ impl Connection {
         })
     }
 
-    /// Takes requests off `input` and answers them; returns how many bytes were used.
+    /// Takes requests off `rest` and answers them.
     fn take_requests(
         &mut self,
         rest: &mut &[u8],
@@ -289,6 +289,7 @@ impl Connection {
             if let Err(error) = self.feed_from(&mut feed, rest) {
                 feed.to.end(Err(error));
             }
+            feed.pace.bytes = limit - feed.limit;
             return self.call(request, exchange, Some(feed), output, cx);
         }
         let now = self.now();
@@ -307,6 +308,7 @@ impl Connection {
                 self.call(request, exchange, None, output, cx)
             }
             Ok(false) => {
+                incoming.pace.bytes = limit - incoming.limit;
                 self.conn.write_continue(output);
                 Step::Wait(Wait::Content(incoming))
             }
