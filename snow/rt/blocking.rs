@@ -3,7 +3,10 @@
 //! Threads are started when work waits and none is free, up to a bound, and end when they have had
 //! nothing to do for a while. The queue is bounded too: when it is full, whoever wants to add waits.
 
-use super::{event_loop::Handle, task::Inbox};
+use super::{
+    event_loop::Handle,
+    task::{Contained, Inbox},
+};
 use crate::config::{BLOCKING_QUEUE, BLOCKING_THREADS};
 use async_task::{Runnable, Task};
 use std::{
@@ -87,7 +90,7 @@ enum Stage<F, T> {
     New(F),
     /// The queue was full; under this ticket a waker is in `State::waiting`, unless it was woken.
     Waiting(F, u64),
-    Queued(Task<T, Home>),
+    Queued(Task<Contained<T>, Home>),
     Taken,
 }
 
@@ -119,16 +122,19 @@ where
             }
             state.waiting.remove(&ticket.unwrap_or_default());
             let home = Handle::try_current().map(|handle| Arc::clone(handle.tasks().inbox()));
-            let (runnable, task) = async_task::Builder::new()
-                .propagate_panic(true)
-                .metadata(home)
-                .spawn(move |_| async move { work() }, |runnable| POOL.add(runnable));
+            // Nobody may be there any more to drop the one or the other.
+            let work = Contained::new(work);
+            let (runnable, task) =
+                async_task::Builder::new().propagate_panic(true).metadata(home).spawn(
+                    move |_| async { Contained::new(work.into_inner()()) },
+                    |runnable| POOL.add(runnable),
+                );
             state.push(runnable);
             POOL.staff(&mut state);
             self.0 = Stage::Queued(task);
         }
         match &mut self.0 {
-            Stage::Queued(task) => Pin::new(task).poll(cx),
+            Stage::Queued(task) => Pin::new(task).poll(cx).map(Contained::into_inner),
             _ => panic!("polled again after a panic"),
         }
     }
@@ -242,6 +248,31 @@ mod tests {
             sum
         });
         assert_eq!(sum, (0..BLOCKING_QUEUE + 2 * BLOCKING_THREADS).sum::<usize>());
+    }
+
+    struct Fragile;
+
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_drop_that_nobody_awaits_costs_the_pool_nothing() {
+        for _ in 0..2 * BLOCKING_THREADS {
+            block_on(async {
+                let (begin, begun) = std::sync::mpsc::channel();
+                let result = spawn(unblock(move || {
+                    begin.send(()).unwrap();
+                    thread::sleep(Duration::from_millis(2));
+                    Fragile
+                }));
+                unblock(move || begun.recv().unwrap()).await;
+                result.cancel();
+            });
+        }
+        assert_eq!(block_on(unblock(|| 7)), 7);
     }
 
     #[test]

@@ -214,6 +214,10 @@ impl<T> Contained<T> {
     pub(crate) fn get(&mut self) -> &mut T {
         self.0.as_mut().expect("there until dropped")
     }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect("there until dropped")
+    }
 }
 
 impl<T> Drop for Contained<T> {
