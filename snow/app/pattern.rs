@@ -5,7 +5,7 @@ use super::{
     runs::Runs,
 };
 use crate::{Error, ErrorKind, Result, http::Span};
-use regex_automata::{Anchored, Input, meta::Regex, util::primitives::NonMaxUsize};
+use regex_automata::{Anchored, Input, meta::Regex};
 use regex_syntax::{
     ParserBuilder,
     hir::{Hir, HirKind, Look},
@@ -37,14 +37,16 @@ pub(crate) enum Shape {
 pub(crate) struct Engine {
     regex: Regex,
     start: usize,
+    /// Bytes of the prefix that the pattern is mounted under: for it, the path begins behind them.
+    base: usize,
 }
 
 impl Engine {
-    fn new(text: &str, rest: &[Hir], start: usize) -> Result<Engine> {
+    fn new(text: &str, rest: &[Hir], start: usize, base: usize) -> Result<Engine> {
         let config = Regex::config().utf8_empty(false);
         let rest = Hir::concat(rest.to_vec());
         match Regex::builder().configure(config).build_from_hir(&rest) {
-            Ok(regex) => Ok(Engine { regex, start }),
+            Ok(regex) => Ok(Engine { regex, start, base }),
             Err(error) => {
                 let reason = format!("the pattern {text:?} cannot be compiled: {error}");
                 Err(Error::new(ErrorKind::Config, reason))
@@ -53,7 +55,7 @@ impl Engine {
     }
 
     fn input<'a>(&self, path: &'a [u8]) -> Input<'a> {
-        Input::new(path).range(self.start..).anchored(Anchored::Yes)
+        Input::new(&path[self.base..]).range(self.start - self.base..).anchored(Anchored::Yes)
     }
 }
 
@@ -79,7 +81,7 @@ impl Pattern {
             _ => match Runs::new(rest) {
                 Some(runs) => (literal, Shape::Runs(Box::new(runs))),
                 None => {
-                    let engine = Engine::new(text, rest, literal.len())?;
+                    let engine = Engine::new(text, rest, literal.len(), prefix.len())?;
                     let literal = if literal.is_empty() { common_start(&hir) } else { literal };
                     (literal, Shape::Regex(Box::new(engine)))
                 }
@@ -170,14 +172,13 @@ impl Pattern {
                 if engine.regex.search_slots_with(cache, &engine.input(path), slots).is_none() {
                     return false;
                 }
-                // The whole match begins with the literal.
-                slots[0] = NonMaxUsize::new(0);
                 groups.clear();
-                groups.extend(
-                    slots
-                        .chunks_exact(2)
-                        .map(|pair| Some(Span::from(pair[0]?.get()..pair[1]?.get()))),
-                );
+                groups.extend(slots.chunks_exact(2).map(|pair| {
+                    let (start, end) = (pair[0]?.get(), pair[1]?.get());
+                    Some(Span::from(engine.base + start..engine.base + end))
+                }));
+                // The whole match begins with the prefix and the literal.
+                groups[0] = groups[0].map(|whole| Span::from(0..whole.range().end));
                 true
             }
         }
@@ -308,5 +309,33 @@ mod tests {
         assert!(pattern.matches(0, b"/api/17", &mut caches));
         assert!(!pattern.matches(0, b"/api/b", &mut caches));
         assert_eq!(pattern.group_names(), [None, Some("id".to_string())]);
+    }
+
+    #[test]
+    fn a_mounted_pattern_sees_nothing_of_its_prefix() {
+        let mut groups = Vec::new();
+        for (pattern, path, is_match) in [
+            ("^^ab", "/pab", true),
+            (r"\bb", "/pba", true),
+            (r"\B2", "/p22", false),
+            ("(?:^|x)(b)", "/pb", true),
+        ] {
+            let pattern = Pattern::new("/p", pattern).unwrap();
+            let caches = &mut Caches::default();
+            let found = pattern.matches_into(0, path.as_bytes(), caches, &mut groups);
+            assert_eq!(found, is_match, "{pattern}");
+        }
+        let places: Vec<_> = groups.iter().map(|group| group.unwrap().range()).collect();
+        assert_eq!(places, [0..3, 2..3]);
+    }
+
+    #[test]
+    fn a_group_has_its_number_though_another_takes_no_part() {
+        let (mut caches, mut groups) = (Caches::default(), Vec::new());
+        let pattern = Pattern::new("", "^/(a){0}([0-9]+)$").unwrap();
+        assert!(pattern.matches_into(0, b"/17", &mut caches, &mut groups));
+        assert_eq!(groups.len(), 3);
+        assert!(groups[1].is_none());
+        assert_eq!(groups[2].unwrap().range(), 1..3);
     }
 }

@@ -224,6 +224,8 @@ impl Found {
 pub(crate) struct Router {
     entries: Vec<Entry>,
     index: Index,
+    /// The methods that the table names, each once.
+    methods: Vec<Method>,
 }
 
 impl Router {
@@ -234,23 +236,23 @@ impl Router {
     /// `Config` for the first pattern or method that is none, with the place it was written at.
     pub(crate) fn new(routes: Vec<Route>) -> Result<Router> {
         let mut router = Router::default();
-        router.add_all("", routes)?;
+        router.add_all("", routes, &mut Caches::default())?;
         Ok(router)
     }
 
-    fn add_all(&mut self, prefix: &str, routes: Vec<Route>) -> Result<()> {
+    fn add_all(&mut self, prefix: &str, routes: Vec<Route>, caches: &mut Caches) -> Result<()> {
         for Route(row) in routes {
             match row {
-                Row::One(one) => self.add(prefix, *one)?,
+                Row::One(one) => self.add(prefix, *one, caches)?,
                 Row::Mount { prefix: inner, routes } => {
-                    self.add_all(&format!("{prefix}{inner}"), routes)?;
+                    self.add_all(&format!("{prefix}{inner}"), routes, caches)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, prefix: &str, one: One) -> Result<()> {
+    fn add(&mut self, prefix: &str, one: One, caches: &mut Caches) -> Result<()> {
         let One { method, pattern, written_at, handler, options } = one;
         let at_place = |error: Error| {
             let place = format!("{error}\n  written at {written_at}");
@@ -260,13 +262,13 @@ impl Router {
         let pattern = Pattern::new(prefix, &pattern).map_err(at_place)?;
         let number = self.entries.len();
         let entry = Entry { method, pattern, handler, options };
-        if let Some(earlier) = self.shadow_of(&entry) {
+        if let Some(earlier) = self.shadow_of(&entry, caches) {
             log::warn!(
                 "route {} ({}), written at {written_at}, is never reached: route {} ({}) comes first",
                 number + 1,
                 entry.pattern,
                 earlier + 1,
-                self.entries[earlier].pattern,
+                self.entry(earlier).pattern,
             );
         }
         let reach = match entry.pattern.shape() {
@@ -274,31 +276,33 @@ impl Router {
             Shape::Prefix | Shape::Runs(_) | Shape::Regex(_) => Reach::Start,
         };
         self.index.insert(entry.pattern.literal(), reach, number as RouteNumber);
+        self.methods.extend(entry.method.clone().filter(|method| !self.methods.contains(method)));
         self.entries.push(entry);
         Ok(())
     }
 
     /// Returns an earlier route that takes all that `entry` would, where that can be told.
-    fn shadow_of(&self, entry: &Entry) -> Option<usize> {
-        let mut caches = Caches::default();
-        (0..).zip(&self.entries).position(|(number, earlier)| {
-            let takes_method = match (&earlier.method, &entry.method) {
-                (_, Some(method)) => earlier.takes(method),
-                (own, None) => own.is_none(),
-            };
-            takes_method
-                && match (earlier.pattern.shape(), entry.pattern.shape()) {
-                    // One path: the earlier pattern matches it or not.
-                    (_, Shape::Exact) => {
-                        entry.pattern.literal().starts_with(earlier.pattern.literal())
-                            && earlier.pattern.matches(number, entry.pattern.literal(), &mut caches)
+    fn shadow_of(&self, entry: &Entry, caches: &mut Caches) -> Option<RouteNumber> {
+        let literal = entry.pattern.literal();
+        let mut first = None;
+        self.index.visit(literal, |candidates| {
+            let shadow = candidates.iter().copied().find(|&number| {
+                let earlier = self.entry(number);
+                let takes_method = match &entry.method {
+                    Some(method) => earlier.takes(method),
+                    None => earlier.method.is_none(),
+                };
+                takes_method
+                    && match (earlier.pattern.shape(), entry.pattern.shape()) {
+                        (Shape::Prefix, _) => true,
+                        // One path: the earlier pattern matches it or not.
+                        (_, Shape::Exact) => earlier.pattern.matches(number, literal, caches),
+                        _ => earlier.pattern.as_str() == entry.pattern.as_str(),
                     }
-                    (Shape::Prefix, _) => {
-                        entry.pattern.literal().starts_with(earlier.pattern.literal())
-                    }
-                    _ => earlier.pattern.as_str() == entry.pattern.as_str(),
-                }
-        })
+            });
+            first = first.into_iter().chain(shadow).min();
+        });
+        first
     }
 
     pub(crate) fn entry(&self, route: RouteNumber) -> &Entry {
@@ -351,7 +355,7 @@ impl Router {
                 }
             }
         });
-        if !is_usual(method) && !self.names(method) {
+        if !is_usual(method) && !self.methods.contains(method) {
             return Found::UnknownMethod;
         }
         match (allowed.is_empty(), method) {
@@ -361,20 +365,10 @@ impl Router {
         }
     }
 
-    fn names(&self, method: &Method) -> bool {
-        self.entries.iter().any(|entry| entry.method.as_ref() == Some(method))
-    }
-
     /// Answers a request that is about no path: `OPTIONS *` and `CONNECT`.
     pub(crate) fn find_pathless(&self, method: &Method) -> Found {
         if method == Method::OPTIONS {
-            let mut all: Vec<Method> = Vec::new();
-            for method in self.entries.iter().filter_map(|entry| entry.method.as_ref()) {
-                if !all.contains(method) {
-                    all.push(method.clone());
-                }
-            }
-            return Found::Options(list(all));
+            return Found::Options(list(self.methods.clone()));
         }
         Found::UnknownMethod
     }

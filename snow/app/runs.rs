@@ -45,6 +45,10 @@ impl Runs {
             HirKind::Repetition(repetition) => run(repetition, false),
             HirKind::Capture(group) => {
                 self.group_names.push(group.name.as_deref().map(String::from));
+                // A group that can take no part is not in the expression any more, but counts.
+                if group.index as usize != self.group_names.len() {
+                    return None;
+                }
                 match group.sub.kind() {
                     HirKind::Repetition(repetition) => run(repetition, true),
                     _ => None,
