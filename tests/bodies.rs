@@ -807,7 +807,7 @@ fn neighbours_notice_nothing() {
 #[test]
 fn trailers_are_of_one_request_only() {
     let takes: [fn(Request) -> usize; 2] =
-        [|req| req.into_body().len(), |mut req| std::mem::size_of_val(&req.body_stream())];
+        [|req| req.into_body().len(), |mut req| size_of_val(&req.body_stream())];
     for take in takes {
         let routes = [
             post("^/take$", move |req| take(req).to_string()),
