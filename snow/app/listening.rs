@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Error, ErrorKind, Result,
     net::{Addresses, Endpoint, Place},
-    rt::{StopSignal, Stopping, run_workers, spawn},
+    rt::{Signals, StopSignal, Stopping, run_workers, spawn},
 };
 use std::{
     fmt, io,
@@ -177,7 +177,7 @@ impl Server {
     /// `Io` when the machine refuses a thread, a poll, or a listener.
     pub fn run(self) -> Result<()> {
         let _signals = match self.app.config.handle_signals {
-            true => Some(signals::Signals::listen(self.stop.clone())?),
+            true => Some(Signals::listen(self.stop.0.clone())?),
             false => None,
         };
         self.serve()
@@ -329,69 +329,6 @@ impl Drop for Running {
             if !matches!(thread.join(), Ok(Ok(()))) {
                 log::error!("a server in the background has failed");
             }
-        }
-    }
-}
-
-#[cfg(unix)]
-mod signals {
-    //! SIGINT and SIGTERM, heard by a thread that does nothing else.
-
-    use super::StopHandle;
-    use signal_hook::{consts, low_level};
-    use std::{
-        io::{self, Read},
-        os::unix::net::UnixStream,
-        process,
-        sync::{
-            Arc,
-            atomic::{AtomicBool, Ordering},
-        },
-        thread,
-    };
-
-    /// Listens for the server until it is dropped; from then on a signal ends the process.
-    pub(super) struct Signals(Arc<AtomicBool>);
-
-    impl Signals {
-        /// The first signal stops the server gracefully, the second ends the process.
-        pub(super) fn listen(stop: StopHandle) -> io::Result<Signals> {
-            let (mut heard, sender) = UnixStream::pair()?;
-            let register = |signal| low_level::pipe::register(signal, sender.try_clone()?);
-            register(consts::SIGINT)?;
-            register(consts::SIGTERM)?;
-            let is_over = Arc::new(AtomicBool::new(false));
-            let signals = Signals(Arc::clone(&is_over));
-            thread::Builder::new().name("snow-signals".to_string()).spawn(move || {
-                let mut byte = [0];
-                if matches!(heard.read(&mut byte), Ok(1)) && !is_over.load(Ordering::SeqCst) {
-                    log::info!("stopping: a second signal ends the process at once");
-                    stop.stop();
-                    let _ = heard.read(&mut byte);
-                }
-                // The system's own way of ending would need the handlers to be gone.
-                process::exit(1);
-            })?;
-            Ok(signals)
-        }
-    }
-
-    impl Drop for Signals {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::SeqCst);
-        }
-    }
-}
-
-#[cfg(not(unix))]
-mod signals {
-    //! Elsewhere, signals end the process as they do by default.
-
-    pub(super) struct Signals;
-
-    impl Signals {
-        pub(super) fn listen(_: super::StopHandle) -> std::io::Result<Signals> {
-            Ok(Signals)
         }
     }
 }
