@@ -24,6 +24,7 @@ use std::{
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     rc::Rc,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -127,6 +128,8 @@ pub(super) struct Worker {
     waiting: RefCell<Vec<Waker>>,
     /// Bytes that connections hold.
     held: Cell<usize>,
+    /// Whether it is over for the connections that are left.
+    is_over: Cell<bool>,
 }
 
 impl Worker {
@@ -144,6 +147,7 @@ impl Worker {
             connections: Cell::new(0),
             waiting: RefCell::default(),
             held: Cell::new(0),
+            is_over: Cell::new(false),
             app,
         })
     }
@@ -329,15 +333,23 @@ impl Drop for Held {
     }
 }
 
-/// What one loop does: accept and serve until it is to stop, then finish what is in flight.
+/// What one loop does: accept and serve until it is to stop, then finish what is in flight, and cut the
+/// rest: the loop may go on.
 ///
 /// # Errors
 ///
 /// When a listener is unusable.
 pub(super) async fn run(app: Arc<App>, listeners: Vec<Bound>, stop: StopSignal) -> io::Result<()> {
     let worker = Worker::new(app);
+    let outcome = serve(&worker, listeners, stop).await;
+    worker.is_over.set(true);
+    worker.handle.wake_all();
+    outcome
+}
+
+async fn serve(worker: &Rc<Worker>, listeners: Vec<Bound>, stop: StopSignal) -> io::Result<()> {
     let accepting = listeners.into_iter().map(|listener| {
-        let (worker, stop) = (Rc::clone(&worker), stop.clone());
+        let (worker, stop) = (Rc::clone(worker), stop.clone());
         spawn(async move {
             let outcome = accept_from(listener, worker).await;
             if let Err(error) = &outcome {
@@ -471,9 +483,23 @@ where
     S: Stream + Unpin + 'static,
 {
     if worker.enter(remote) {
-        spawn_unpin(Connection::new(stream, remote, Rc::clone(worker))).detach();
+        spawn_unpin(Cuttable(Connection::new(stream, remote, Rc::clone(worker)))).detach();
     } else if let Some(remote) = remote {
         log::debug!("{remote}: refused: too many connections from this address");
+    }
+}
+
+/// A connection that ends when it is over for all.
+struct Cuttable<S: Stream + Unpin>(Connection<S>);
+
+impl<S: Stream + Unpin> Future for Cuttable<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<()> {
+        if self.0.worker.is_over.get() {
+            return Poll::Ready(());
+        }
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 

@@ -50,7 +50,7 @@ const READS_PER_TURN: usize = 4;
 pub(super) struct Connection<S> {
     stream: S,
     remote: Option<SocketAddr>,
-    worker: Rc<Worker>,
+    pub(super) worker: Rc<Worker>,
     conn: Conn,
     wait: Wait,
     phase: Phase,
