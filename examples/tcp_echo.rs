@@ -25,7 +25,7 @@ use std::{
 
 const USAGE: &str = "usage: tcp_echo server ADDR [IDLE_SECONDS] | client ADDR CLIENTS MESSAGES";
 
-/// How long a client waits for the server.
+/// How long a client waits for a connection and for each answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes of the longest line.
@@ -93,11 +93,10 @@ async fn client(addr: &str, clients: usize, messages: usize) -> Result<()> {
         streams.push(TcpStream::connect_timeout(addr, PATIENCE).await?);
     }
     let begun = Instant::now();
-    let talks = (1..)
-        .zip(streams)
-        .map(|(number, stream)| snow::spawn(timeout(PATIENCE, talk(number, stream, messages))));
-    for talk in talks.collect::<Vec<_>>() {
-        talk.await??;
+    let start = |(number, stream)| snow::spawn(talk(number, stream, messages));
+    let talks: Vec<_> = (1..).zip(streams).map(start).collect();
+    for talk in talks {
+        talk.await?;
     }
     let took = begun.elapsed();
     println!("{clients} clients, {messages} messages each: every byte came back, in {took:.1?}");
@@ -109,18 +108,23 @@ async fn talk(number: usize, mut stream: TcpStream, messages: usize) -> Result<(
     for message in 1..=messages {
         let snow = "❄".repeat((7 * number + 37 * message) % 100);
         let sent = format!("client {number}, message {message} {snow}\r\n");
-        stream.write_all(sent.as_bytes()).await?;
-        let mut echo = vec![0; sent.len()];
-        stream.read_exact(&mut echo).await?;
-        if echo != sent.as_bytes() {
-            return Err(format!("client {number}: message {message} came back changed").into());
-        }
+        timeout(PATIENCE, exchange(&mut stream, sent.as_bytes())).await??;
     }
     stream.write_all(b"quit\n").await?;
-    match stream.read(&mut [0]).await? {
+    match timeout(PATIENCE, stream.read(&mut [0])).await?? {
         0 => Ok(()),
-        _ => Err(format!("client {number}: there was more than was sent").into()),
+        _ => Err("there was more than was sent".into()),
     }
+}
+
+async fn exchange(stream: &mut TcpStream, sent: &[u8]) -> Result<()> {
+    stream.write_all(sent).await?;
+    let mut echo = vec![0; sent.len()];
+    stream.read_exact(&mut echo).await?;
+    if echo != sent {
+        return Err(format!("\"{}\" came back changed", sent.escape_ascii()).into());
+    }
+    Ok(())
 }
 
 /// Takes an argument, or says how it is meant.

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// How long a program may take that runs to its end: a thousand clients in a debug build.
-const RUN: Duration = Duration::from_secs(60);
+const RUN: Duration = Duration::from_secs(120);
 
 /// Where the examples of this build are.
 #[track_caller]
@@ -73,6 +73,14 @@ impl Program {
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Returns how much memory is the program's own and of no file.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn anonymous_bytes(&self) -> usize {
+        let map = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.id())).unwrap();
+        let line = map.lines().find(|line| line.starts_with("Anonymous:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
     }
 
     /// Asks the program to stop, and waits until it has.

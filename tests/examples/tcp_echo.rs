@@ -122,3 +122,21 @@ fn a_server_that_answers_wrongly_is_found_out() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert_eq!(ended.stdout, "3 connections, 3 failures\n");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_idle_connection_takes_less_than_a_kibibyte() {
+    const CONNECTIONS: usize = 800;
+    let server = server();
+    let addr = server.listening();
+    let speak = || {
+        let mut peer = Peer::connect(addr);
+        assert_eq!(peer.send("hello\n").line(), "hello\n");
+        peer
+    };
+    let _warm: Vec<_> = (0..10).map(|_| speak()).collect();
+    let before = server.anonymous_bytes();
+    let idle: Vec<_> = (0..CONNECTIONS).map(|_| speak()).collect();
+    let each = (server.anonymous_bytes() - before) / idle.len();
+    assert!(each < 1024, "{each} bytes");
+}
