@@ -6,9 +6,9 @@ use std::io::{IsTerminal, stderr};
 
 /// Logs where the server listens, its limits and its table: in full for a person, in one line for a
 /// file.
-pub(super) fn announce(app: &App, endpoints: &[Endpoint]) {
+pub(super) fn announce(app: &App, endpoints: &[Endpoint], workers: usize) {
     let urls: Vec<_> = endpoints.iter().map(url).collect();
-    let (urls, workers, routes) = (urls.join(" "), app.config.workers, app.router.entries().len());
+    let (urls, routes) = (urls.join(" "), app.router.entries().len());
     log::info!("serving on {urls}: {workers} workers, {routes} routes");
     if !stderr().is_terminal() {
         return;

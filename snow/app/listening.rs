@@ -9,11 +9,12 @@ use super::{
 use crate::{
     Error, ErrorKind, Result,
     net::{Addresses, Endpoint, Place},
-    rt::{StopSignal, Stopping, run_workers, spawn},
+    rt::{Signals, StopSignal, Stopping, run_workers, spawn},
 };
 use std::{
     fmt, io,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
 };
@@ -182,33 +183,44 @@ impl Server {
     ///
     /// `Io` when the machine refuses a thread, a poll, or a listener.
     pub fn run(self) -> Result<()> {
-        let _signals = match self.app.config.handle_signals {
-            true => Some(signals::Signals::listen(self.stop.clone())?),
-            false => None,
-        };
+        let _signals = self.signals()?;
         self.serve()
     }
 
+    /// Listens for signals, if the server is to.
+    fn signals(&self) -> io::Result<Option<Signals>> {
+        let wanted = self.app.config.handle_signals;
+        wanted.then(|| Signals::listen(self.stop.0.clone())).transpose()
+    }
+
     fn serve(self) -> Result<()> {
-        banner::announce(&self.app, &self.places.endpoints);
-        let Server { app, listeners, stop, .. } = self;
+        let Server { app, places, listeners, stop } = self;
         let count = listeners.len();
+        banner::announce(&app, &places.endpoints, count);
         let listeners: Vec<_> = listeners.into_iter().map(|own| Mutex::new(Some(own))).collect();
         let outcome = run_workers(count, &stop.0, |index| {
             let own = listeners[index].lock().unwrap_or_else(PoisonError::into_inner).take();
             let (app, stop) = (Arc::clone(&app), stop.0.clone());
             async move {
                 if index == 0 {
-                    notify::ready();
-                    spawn(tell_of_stop(stop.clone())).detach();
+                    tell_manager(&stop);
                 }
                 worker::run(app, own.unwrap_or_default(), stop).await
             }
         });
-        let (finished, cut) = app.census.outcome();
-        log::info!("stopped: {finished} connections finished, {cut} cut");
-        outcome
-            .map_err(|error| Error::new(ErrorKind::Io, "the server cannot go on").caused_by(error))
+        report(&app, outcome)
+    }
+
+    /// Serves on the loop of this thread, and no other.
+    async fn serve_here(self) -> Result<()> {
+        let _signals = self.signals()?;
+        let Server { app, places, listeners, stop } = self;
+        banner::announce(&app, &places.endpoints, 1);
+        tell_manager(&stop.0);
+        let _guard = StopOnDrop(stop.clone());
+        let own = listeners.into_iter().flatten().collect();
+        let serving = spawn(worker::run(Arc::clone(&app), own, stop.0.clone()));
+        report(&app, serving.await)
     }
 
     /// Serves in the background, until the returned handle stops it or is dropped. Signals are left to
@@ -231,10 +243,75 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Tells the service manager once a stop is asked for.
-async fn tell_of_stop(stop: StopSignal) {
-    stop.wait(Stopping::Gracefully).await;
-    notify::stopping();
+impl IntoFuture for Server {
+    type Output = Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<()>>>>;
+
+    /// Serves on the loop of this thread, beside whatever else lives there, until the server is told to
+    /// stop: as [`run`](Server::run) does, but with one worker, whatever the number that was configured.
+    ///
+    /// A program that has sockets of its own shares one loop so, and one state, between them and its
+    /// handlers. Dropping the future stops the server and cuts its connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Server::run).
+    ///
+    /// # Panics
+    ///
+    /// Awaiting it does outside a loop, as all sockets do.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use snow::{Snow, get, net::{ReadExt, TcpStream, WriteExt}};
+    ///
+    /// snow::block_on(async {
+    ///     let server = Snow::new([get("^/$", |_| "hello")]).bind("127.0.0.1:0")?;
+    ///     let (addr, stop) = (server.local_addr(), server.stop_handle());
+    ///     let serving = snow::spawn(server.into_future());
+    ///
+    ///     let mut client = TcpStream::connect(addr).await?; // on the same loop
+    ///     client.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+    ///     let mut answer = [0; 15];
+    ///     client.read_exact(&mut answer).await?;
+    ///     assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    ///
+    ///     stop.stop();
+    ///     serving.await
+    /// })?;
+    /// # Ok::<(), snow::Error>(())
+    /// ```
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.serve_here())
+    }
+}
+
+/// Stops a server whose future is dropped.
+struct StopOnDrop(StopHandle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop_now();
+    }
+}
+
+/// Says how a server has ended.
+fn report(app: &App, outcome: io::Result<()>) -> Result<()> {
+    let (finished, cut) = app.census.outcome();
+    log::info!("stopped: {finished} connections finished, {cut} cut");
+    outcome.map_err(|error| Error::new(ErrorKind::Io, "the server cannot go on").caused_by(error))
+}
+
+/// Tells the service manager that connections are served, and once a stop is asked for.
+fn tell_manager(stop: &StopSignal) {
+    notify::ready();
+    let stop = stop.clone();
+    let telling = spawn(async move {
+        stop.wait(Stopping::Gracefully).await;
+        notify::stopping();
+    });
+    telling.detach();
 }
 
 /// Stops a server, from any thread.
@@ -341,69 +418,6 @@ impl Drop for Running {
             if !matches!(thread.join(), Ok(Ok(()))) {
                 log::error!("a server in the background has failed");
             }
-        }
-    }
-}
-
-#[cfg(unix)]
-mod signals {
-    //! SIGINT and SIGTERM, heard by a thread that does nothing else.
-
-    use super::StopHandle;
-    use signal_hook::{consts, low_level};
-    use std::{
-        io::{self, Read},
-        os::unix::net::UnixStream,
-        process,
-        sync::{
-            Arc,
-            atomic::{AtomicBool, Ordering},
-        },
-        thread,
-    };
-
-    /// Listens for the server until it is dropped; from then on a signal ends the process.
-    pub(super) struct Signals(Arc<AtomicBool>);
-
-    impl Signals {
-        /// The first signal stops the server gracefully, the second ends the process.
-        pub(super) fn listen(stop: StopHandle) -> io::Result<Signals> {
-            let (mut heard, sender) = UnixStream::pair()?;
-            let register = |signal| low_level::pipe::register(signal, sender.try_clone()?);
-            register(consts::SIGINT)?;
-            register(consts::SIGTERM)?;
-            let is_over = Arc::new(AtomicBool::new(false));
-            let signals = Signals(Arc::clone(&is_over));
-            thread::Builder::new().name("snow-signals".to_string()).spawn(move || {
-                let mut byte = [0];
-                if matches!(heard.read(&mut byte), Ok(1)) && !is_over.load(Ordering::SeqCst) {
-                    log::info!("stopping: a second signal ends the process at once");
-                    stop.stop();
-                    let _ = heard.read(&mut byte);
-                }
-                // The system's own way of ending would need the handlers to be gone.
-                process::exit(1);
-            })?;
-            Ok(signals)
-        }
-    }
-
-    impl Drop for Signals {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::SeqCst);
-        }
-    }
-}
-
-#[cfg(not(unix))]
-mod signals {
-    //! Elsewhere, signals end the process as they do by default.
-
-    pub(super) struct Signals;
-
-    impl Signals {
-        pub(super) fn listen(_: super::StopHandle) -> std::io::Result<Signals> {
-            Ok(Signals)
         }
     }
 }

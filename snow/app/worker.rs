@@ -62,6 +62,8 @@ pub(super) struct Worker {
     waiting: RefCell<Vec<Waker>>,
     /// Bytes that connections hold.
     held: Cell<usize>,
+    /// Whether it is over for the connections that are left.
+    is_over: Cell<bool>,
 }
 
 impl Worker {
@@ -79,6 +81,7 @@ impl Worker {
             connections: Cell::new(0),
             waiting: RefCell::default(),
             held: Cell::new(0),
+            is_over: Cell::new(false),
             app,
         })
     }
@@ -160,6 +163,11 @@ impl Worker {
             self.preface_until.set(now + left);
         }
         self.preface.borrow()
+    }
+
+    /// Returns whether the server has ended, on a loop that may go on.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.get()
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -264,15 +272,23 @@ impl Drop for Held {
     }
 }
 
-/// What one loop does: accept and serve until it is to stop, then finish what is in flight.
+/// What one loop does: accept and serve until it is to stop, then finish what is in flight, and cut the
+/// rest: the loop may go on.
 ///
 /// # Errors
 ///
 /// When a listener is unusable.
 pub(super) async fn run(app: Arc<App>, listeners: Vec<Bound>, stop: StopSignal) -> io::Result<()> {
     let worker = Worker::new(app);
+    let outcome = serve(&worker, listeners, stop).await;
+    worker.is_over.set(true);
+    worker.handle.wake_all();
+    outcome
+}
+
+async fn serve(worker: &Rc<Worker>, listeners: Vec<Bound>, stop: StopSignal) -> io::Result<()> {
     let accepting = listeners.into_iter().map(|listener| {
-        let (worker, stop) = (Rc::clone(&worker), stop.clone());
+        let (worker, stop) = (Rc::clone(worker), stop.clone());
         spawn(async move {
             let outcome = accept_from(listener, worker).await;
             if let Err(error) = &outcome {
@@ -352,6 +368,9 @@ where
     let mut is_last_look = false;
     let mut refuses = None;
     loop {
+        if worker.is_over() {
+            return Ok(());
+        }
         if worker.is_stopping() {
             refuses.get_or_insert_with(|| listener.refuse_arrivals());
         }

@@ -3,7 +3,7 @@
 use super::accept::Listener;
 use crate::{
     config::Config,
-    rt::{StopSignal, Stopping, Task, panic_message, spawn_unpin, timeout, yield_now},
+    rt::{Signals, StopSignal, Stopping, Task, panic_message, spawn_unpin, timeout, yield_now},
 };
 use slab::Slab;
 use std::{
@@ -33,7 +33,7 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// # Errors
 ///
 /// Awaiting it gives an error when the listener is unusable, which running out of descriptors does not
-/// make it.
+/// make it, or when signals are to be handled and the machine refuses a thread for that.
 ///
 /// # Panics
 ///
@@ -84,6 +84,7 @@ where
         handler,
         max_connections: config.max_connections,
         shutdown_timeout: config.shutdown_timeout,
+        handle_signals: false,
         stop: StopSignal::default(),
     }
 }
@@ -95,6 +96,7 @@ pub struct Serve<L, H> {
     handler: H,
     max_connections: usize,
     shutdown_timeout: Duration,
+    handle_signals: bool,
     stop: StopSignal,
 }
 
@@ -110,6 +112,14 @@ impl<L, H> Serve<L, H> {
     /// [`Config::shutdown_timeout`].
     pub fn shutdown_timeout(mut self, duration: Duration) -> Serve<L, H> {
         self.shutdown_timeout = duration;
+        self
+    }
+
+    /// Has SIGINT and SIGTERM stop the server gracefully, from when it is awaited; a second signal ends
+    /// the process at once, and so does one that comes when the server has ended. Default: signals are
+    /// the program's. Without effect where there are no such signals.
+    pub fn handle_signals(mut self) -> Serve<L, H> {
+        self.handle_signals = true;
         self
     }
 
@@ -173,7 +183,9 @@ where
     H: Fn(L::Stream, L::Peer) -> F + 'static,
     F: Future<Output = io::Result<()>> + 'static,
 {
-    let Serve { listener, handler, max_connections, shutdown_timeout, stop } = server;
+    let Serve { listener, handler, max_connections, shutdown_timeout, handle_signals, stop } =
+        server;
+    let _signals = handle_signals.then(|| Signals::listen(stop.clone())).transpose()?;
     let crowd = CutOnDrop(Rc::new(Crowd::new(max_connections)));
     let outcome = accept_all(listener, handler, &crowd.0, &stop).await;
     let mut urged = pin!(stop.wait(Stopping::Now));

@@ -422,8 +422,21 @@ pub fn counts() -> Counts {
     Handle::current().counts()
 }
 
-/// Gives the other tasks of the loop a turn.
-pub(crate) async fn yield_now() {
+/// Gives the other tasks of the loop, and its sockets, a turn.
+///
+/// For a task that may go on for long without having to wait: one whose peer sends as fast as it reads.
+///
+/// # Examples
+///
+/// ```
+/// snow::block_on(async {
+///     let other = snow::spawn(async {});
+///     while !other.is_finished() {
+///         snow::rt::yield_now().await;
+///     }
+/// });
+/// ```
+pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut yielded, true) {

@@ -8,6 +8,7 @@
 mod blocking;
 mod event_loop;
 mod reactor;
+mod signals;
 mod task;
 mod timer;
 mod worker;
@@ -17,9 +18,10 @@ pub use task::Task;
 pub(crate) use task::{Contained, panic_message};
 pub use timer::{Elapsed, Sleep, Timeout, sleep, timeout};
 
-pub use event_loop::{Counts, block_on, counts, spawn};
+pub use event_loop::{Counts, block_on, counts, spawn, yield_now};
 
-pub(crate) use event_loop::{EventLoop, Handle, spawn_unpin, yield_now};
+pub(crate) use event_loop::{EventLoop, Handle, spawn_unpin};
 pub(crate) use reactor::{Interest, Left, Source};
+pub(crate) use signals::Signals;
 pub(crate) use timer::{Clock, Deadline, Time};
 pub(crate) use worker::{StopSignal, Stopping, run_workers};

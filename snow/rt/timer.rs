@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     error, fmt,
     future::Future,
+    io,
     ops::Add,
     pin::Pin,
     task::{Context, Poll, Waker},
@@ -301,6 +302,12 @@ impl fmt::Display for Elapsed {
 
 impl error::Error for Elapsed {}
 
+impl From<Elapsed> for io::Error {
+    fn from(error: Elapsed) -> io::Error {
+        io::Error::new(io::ErrorKind::TimedOut, error)
+    }
+}
+
 impl From<Elapsed> for crate::Error {
     fn from(error: Elapsed) -> crate::Error {
         crate::Error::new(crate::ErrorKind::HandlerTimeout, "a timeout ran out").caused_by(error)
@@ -332,6 +339,13 @@ mod tests {
         let key = timers.arm(Time(5), Waker::noop().clone());
         assert!(timers.disarm(key).is_some());
         assert!(timers.pop_due(Time::NEVER).is_none());
+    }
+
+    #[test]
+    fn a_timeout_that_ran_out_is_an_io_error_too() {
+        let error = io::Error::from(Elapsed(()));
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), "the time was over first");
     }
 
     #[test]

@@ -229,6 +229,9 @@ impl Future for Connection {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.worker.is_over() {
+            return Poll::Ready(());
+        }
         for _ in 0..WAITS_PER_TURN {
             if self.outbox.is_some() {
                 if let Err(end) = ready!(self.poll_flush(cx)) {
