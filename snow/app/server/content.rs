@@ -22,8 +22,6 @@ pub(super) struct Incoming {
     /// Bytes of content that are still allowed.
     pub(super) limit: u64,
     pub(super) pace: Pace,
-    /// Until when more has to come.
-    pub(super) stalls: Time,
     pub(super) held: Held,
 }
 
@@ -117,7 +115,8 @@ impl Connection {
             Poll::Pending => {
                 let (rate, after) = (config.min_body_rate, config.body_timeout);
                 let is_too_slow = incoming.pace.is_below(rate, after, self.now());
-                self.deadline.set(incoming.stalls);
+                // More has to come in this time.
+                self.deadline.set(incoming.pace.seen + after);
                 if is_too_slow || self.deadline.poll_passed(cx).is_ready() {
                     return Poll::Ready(Err(too_slow()));
                 }
@@ -125,7 +124,6 @@ impl Connection {
             }
         };
         let (now, stall) = (self.now(), config.body_timeout);
-        incoming.stalls = now + stall;
         let (mut rest, before) = (&input[..len], incoming.limit);
         let is_complete = self.gather(incoming, &mut rest)?;
         incoming.pace.progress(before - incoming.limit, now, stall);

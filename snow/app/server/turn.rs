@@ -299,7 +299,6 @@ impl Connection {
             content: Vec::new(),
             limit,
             pace: Pace::new(now),
-            stalls: now + config.body_timeout,
             held: worker.hold(0),
         });
         match self.gather(&mut incoming, rest) {
