@@ -143,7 +143,8 @@ pub struct Config {
     /// is unknown. Beyond: new ones wait in the backlog.
     pub max_connections: usize,
 
-    /// Connections at a time from one address. Default: three quarters of `max_connections`, so that
+    /// Connections at a time from one address, or from one IPv6 network of 64 bits, all of which one
+    /// client has to itself. Default: three quarters of `max_connections`, so that
     /// no one address can have all. Beyond: a new one is closed at once.
     pub max_connections_per_address: usize,
 

@@ -89,7 +89,8 @@ impl Response {
     /// for HTTP/1.0. The stream is polled only while the client keeps up.
     ///
     /// An error of the stream breaks the connection, so that the client cannot take what it got
-    /// for the whole.
+    /// for the whole. One case does not show: HTTP/1.0 over a Unix socket, which has no reset; have a
+    /// proxy in front speak 1.1.
     pub fn stream<S, B, E>(stream: S) -> Response
     where
         S: Stream<Item = Result<B, E>> + 'static,
