@@ -265,6 +265,7 @@ impl<S: mio::event::Source> Source<S> {
     }
 
     /// Has the task woken when there is something to do in this direction.
+    // Apart, so that asking whether there is something saves no registers for it.
     #[inline(never)]
     fn wait(&mut self, interest: Interest, cx: &Context<'_>) -> io::Result<()> {
         let replaced = self.with_slot(|slot| slot.direction(interest).set_waker(cx.waker()));
