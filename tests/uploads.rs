@@ -421,3 +421,20 @@ fn the_program_says_who_may() {
     assert_eq!((server.stored(&upload).len(), server.dir.names().len()), (0, 2));
     assert_eq!(server.ask("DELETE", &upload, &[key]).status, 204);
 }
+
+#[test]
+fn the_program_judges_the_method_that_counts() {
+    let server = Server::with(|uploads| {
+        uploads.authorize(|req| match req.method().as_str() {
+            "DELETE" => Err(Error::new(ErrorKind::Unauthorized, "who are you?")),
+            _ => Ok(()),
+        })
+    });
+    let upload = server.create(5);
+    for method in ["POST", "PATCH", "DELETE"] {
+        let fields = [("X-HTTP-Method-Override", "DELETE")];
+        assert_eq!(server.ask(method, &upload, &fields).status, 401, "{method}");
+    }
+    assert_eq!(server.ask("DELETE", &upload, &[("X-HTTP-Method-Override", "HEAD")]).status, 200);
+    server.ask("POST", &upload, &[("X-HTTP-Method-Override", "not one")]).expect_failure(400);
+}

@@ -10,6 +10,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::Request;
+use http::Method;
 
 /// The type of content that is a part of an upload.
 const OFFSET_OCTETS: &str = "application/offset+octet-stream";
@@ -42,8 +43,12 @@ pub(super) fn parse_number(text: &str) -> Option<u64> {
 }
 
 /// Returns the method that the request means.
-pub(super) fn method(req: &Request) -> Result<&str, Refusal> {
-    Ok(field(req, "X-HTTP-Method-Override")?.unwrap_or(req.method().as_str()))
+pub(super) fn method(req: &Request) -> Result<Method, Refusal> {
+    let Some(method) = field(req, "X-HTTP-Method-Override")? else {
+        return Ok(req.method().clone());
+    };
+    let invalid = |_| Refusal::new(400, "X-HTTP-Method-Override is not a method");
+    Method::from_bytes(method.as_bytes()).map_err(invalid)
 }
 
 /// Refuses content of another type.

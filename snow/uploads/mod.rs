@@ -134,7 +134,8 @@ impl Uploads {
     }
 
     /// Asks `check` before anything is done for a request, except for `OPTIONS`: an error is the
-    /// answer. It runs on the loop, so it must not block. Default: whoever knows the URL may.
+    /// answer. It runs on the loop, so it must not block. The method that it sees is the one that
+    /// counts: that of `X-HTTP-Method-Override`, if the request has it. Default: whoever knows the URL may.
     ///
     /// # Examples
     ///

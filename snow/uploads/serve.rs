@@ -13,6 +13,7 @@ use super::{
     sweep,
 };
 use crate::{Request, Response, spawn, unblock};
+use http::Method;
 use std::sync::Arc;
 
 /// What of the protocol there is. Trailers of content that is streamed do not reach handlers, so there is
@@ -30,9 +31,11 @@ pub(super) async fn serve(store: Arc<Store>, req: Request) -> Response {
     response.header("tus-resumable", VERSION).header("cache-control", "no-store")
 }
 
-async fn answer(store: &Arc<Store>, req: Request) -> Result<Response, Refusal> {
-    let method = fields::method(&req)?.to_string();
-    if method == "OPTIONS" {
+async fn answer(store: &Arc<Store>, mut req: Request) -> Result<Response, Refusal> {
+    let method = fields::method(&req)?;
+    // Whoever looks from here on sees what will be done, the program's check above all.
+    req.parts_mut().head.method = method.clone();
+    if method == Method::OPTIONS {
         return Ok(options(store));
     }
     if let Some(Err(error)) = store.hooks.authorize.as_ref().map(|check| check(&req)) {
