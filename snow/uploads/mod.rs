@@ -20,8 +20,12 @@
 //!
 //! **One at a time.** Requests for one upload are done one after the other. One that finds another at work
 //! waits for it for three seconds, then it is answered 423; the other gives way if its client sends nothing
-//! for a second. This holds within a process: one process at a time may have the directory, as the standard
-//! library of Rust 1.85 cannot lock a file.
+//! for a second. One `Uploads` of one process at a time has the directory: another is refused by
+//! [`routes`](Uploads::routes) until the routes of the first are dropped. That is seen to on Unix, on one machine;
+//! on other systems it is left to the operator.
+//!
+//! **Who else.** The directory is made for its owner alone (0700), and so are the files in it (0600). One that is
+//! there already is taken as it is; if others may look into it, the log has a warning.
 //!
 //! [tus 1.0.0]: https://tus.io/protocols/resumable-upload
 
@@ -33,6 +37,7 @@ mod files;
 mod id;
 mod info;
 mod lease;
+mod lock;
 mod receive;
 mod refusal;
 mod serve;
@@ -180,7 +185,8 @@ impl Uploads {
     ///
     /// # Errors
     ///
-    /// `Io` when the directory cannot be made or read.
+    /// `Io` when the directory cannot be made, read or taken: another process has it, or another
+    /// `Uploads` of this one.
     pub fn routes(self) -> Result<Vec<Route>> {
         let store = Store::open(self.dir, self.limits, self.hooks)?;
         let serve = move |req: Request| serve::serve(Arc::clone(&store), req);
