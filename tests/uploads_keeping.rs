@@ -9,7 +9,7 @@ use std::{
     fs,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -46,19 +46,19 @@ fn part(server: &Server, content: &[u8]) -> String {
 #[test]
 fn parts_make_a_whole_which_is_reported_and_they_are_not() {
     let server = Server::start();
-    let (one, two, three) = (bytes(100_000), bytes(1), bytes(0));
+    let (one, two, three) = (bytes(9 << 20), bytes(1), bytes(0));
     let parts = [part(&server, &one), part(&server, &two), part(&server, &three)];
     let looked = server.ask("HEAD", &parts[0], &[]);
     assert_eq!(looked.field("upload-concat"), Some("partial"));
     assert!(looked.field("upload-expires").is_some(), "a part that nobody uses goes");
     assert_eq!(server.completed(), 0);
 
-    let concat = format!("final;{} http://host{} {} {}", parts[0], parts[1], parts[2], parts[0]);
+    let concat = format!("final;{} http://host{} {}", parts[0], parts[1], parts[2]);
     let fields = [("Upload-Concat", &*concat), ("Upload-Metadata", "kind d2hvbGU=")];
     let answer = server.ask("POST", "/files", &fields);
     assert_eq!(answer.status, 201, "{answer:?}");
     let whole = answer.field("location").unwrap();
-    let expected = [&one[..], &two, &three, &one].concat();
+    let expected = [&one[..], &two, &three].concat();
     assert!(server.stored(whole) == expected);
     let looked = server.ask("HEAD", whole, &[]);
     let len = expected.len().to_string();
@@ -92,17 +92,47 @@ fn parts_that_make_no_whole_leave_nothing() {
         (400, format!("{six} {whole}")),
         (404, format!("{six} {}0000", &five[..five.len() - 4])),
         (400, format!("{six}  {five}")),
+        (400, format!("{five} http://other{five}")),
     ] {
         let answer = server.ask("POST", "/files", &[("Upload-Concat", &format!("final;{parts}"))]);
         answer.expect_failure(status);
         assert_eq!(server.dir.names(), before);
     }
-    let twice = format!("final;{five} {five}");
-    assert_eq!(server.ask("POST", "/files", &[("Upload-Concat", &twice)]).status, 201);
-    let more = format!("final;{five}"); // 21 bytes there are, and five do not fit.
+    let more = format!("final;{five}");
+    for _ in 0..2 {
+        assert_eq!(server.ask("POST", "/files", &[("Upload-Concat", &more)]).status, 201);
+    }
+    // 21 bytes there are, and five do not fit.
     server.ask("POST", "/files", &[("Upload-Concat", &more)]).expect_failure(507);
     server.ask("DELETE", &six, &[]);
     assert_eq!(server.ask("POST", "/files", &[("Upload-Concat", &more)]).status, 201);
+}
+
+#[test]
+fn only_so_many_are_joined_at_a_time() {
+    let (entered, is_open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let server = Server::with(|uploads| {
+        let (entered, is_open) = (Arc::clone(&entered), Arc::clone(&is_open));
+        uploads.on_complete(move |_| {
+            entered.fetch_add(1, Ordering::SeqCst);
+            wait_until("it is let go", || is_open.load(Ordering::SeqCst));
+        })
+    });
+    let parts: Vec<_> = (0..5).map(|_| part(&server, b"x")).collect();
+    let join = |part: &str| {
+        let fields = [("Upload-Concat", &*format!("final;{part}")), ("Content-Length", "0")];
+        let mut client = Client::connect(server.addr());
+        client.send(tus::head("POST", "/files", &fields));
+        client
+    };
+    let mut clients: Vec<_> = parts[..4].iter().map(|part| join(part)).collect();
+    wait_until("four are joined", || entered.load(Ordering::SeqCst) == 4);
+    join(&parts[4]).read().expect_failure(503);
+    is_open.store(true, Ordering::SeqCst);
+    for client in &mut clients {
+        assert_eq!(client.read().status, 201);
+    }
+    wait_until("there is room again", || join(&parts[4]).read().status == 201);
 }
 
 #[test]

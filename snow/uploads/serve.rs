@@ -111,7 +111,7 @@ async fn patch(store: &Arc<Store>, id: UploadId, mut req: Request) -> Result<Res
             return Err(Refusal::new(409, format!("the offset is {}", stored.offset())));
         }
         if let Some(length) = length {
-            stored.set_length(length)?;
+            stored.set_length(length, content_len.unwrap_or(0))?;
         }
         Receiver::new(stored, content_len, checksum)
     });

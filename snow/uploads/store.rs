@@ -27,6 +27,9 @@ pub(super) struct Limits {
     pub(super) expires_after: Duration,
 }
 
+/// Uploads that are made of others at a time; beyond, 503.
+const MAX_JOINS: usize = 4;
+
 /// A directory of uploads, shared by all workers.
 pub(super) struct Store {
     pub(super) files: Files,
@@ -43,6 +46,8 @@ struct Totals {
     uploads: usize,
     /// Whether a task looks for what has expired.
     is_swept: bool,
+    /// How many uploads are being made of others.
+    joins: usize,
     /// What has been reported as complete and whose record does not say so yet.
     reported: HashSet<UploadId>,
 }
@@ -115,6 +120,16 @@ impl Store {
     /// Says that the record of an upload tells now that it was reported.
     pub(super) fn end_report(&self, id: UploadId) {
         self.totals().reported.remove(&id);
+    }
+
+    /// Says that an upload is being made of others, unless too many are.
+    pub(super) fn begin_joining(self: &Arc<Store>) -> Result<Joining, Refusal> {
+        let mut totals = self.totals();
+        if totals.joins >= MAX_JOINS {
+            return Err(Refusal::new(503, "enough uploads are being joined"));
+        }
+        totals.joins += 1;
+        Ok(Joining(Arc::clone(self)))
     }
 
     /// Makes an upload without bytes.
@@ -201,5 +216,14 @@ impl Store {
 
     pub(super) fn is_empty(&self) -> bool {
         self.totals().uploads == 0
+    }
+}
+
+/// One of the few uploads that are being made of others.
+pub(super) struct Joining(Arc<Store>);
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        self.0.totals().joins -= 1;
     }
 }
