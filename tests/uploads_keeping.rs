@@ -247,6 +247,52 @@ fn a_file_that_the_program_takes_away_takes_its_upload_along() {
 }
 
 #[test]
+fn a_file_that_the_program_takes_later_makes_room() {
+    util::collect_log();
+    let server = Server::with(|uploads| {
+        uploads.max_uploads(1).max_total_bytes(5).expires_after(Duration::from_secs(1))
+    });
+    for method in ["HEAD", "PATCH", "DELETE"] {
+        let upload = server.create(5);
+        assert_eq!(server.patch(&upload, 0, b"hello").status, 204);
+        server.ask("POST", "/files", &[("Upload-Length", "5")]).expect_failure(507);
+        fs::remove_file(server.file(&upload)).unwrap();
+        let answer = server.ask(method, &upload, &[OCTETS, ("Upload-Offset", "5")]);
+        assert_eq!(answer.status, 404, "{method}");
+        assert_eq!(server.dir.names(), [""; 0]);
+    }
+    let upload = server.create(5);
+    assert_eq!(server.patch(&upload, 0, b"hello").status, 204);
+    fs::remove_file(server.file(&upload)).unwrap();
+    let length = [("Upload-Length", "5")];
+    wait_until("it is noticed", || server.ask("POST", "/files", &length).status == 201);
+    assert_eq!(util::logged("is not swept away").len(), 0);
+}
+
+#[test]
+fn what_is_complete_goes_after_a_while_if_it_is_so_wished() {
+    let server = Server::with(|uploads| {
+        uploads.max_uploads(2).completed_expire_after(Duration::from_secs(1))
+    });
+    server.create(0);
+    let upload = server.create(5);
+    let answer = server.patch(&upload, 0, b"hello");
+    assert_eq!((answer.status, answer.field("upload-expires")), (204, None));
+    wait_until("they have gone", || server.dir.names().is_empty());
+    assert_eq!(server.completed(), 2);
+    let unfinished = server.create(5);
+    server.patch(&unfinished, 0, b"hell");
+    let dir = server.stop();
+    let file = dir.path().join(unfinished.rsplit('/').next().unwrap());
+    fs::write(&file, "hello").unwrap();
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options().append(true).open(&file).unwrap().set_modified(long_ago).unwrap();
+    let change = |uploads: Uploads| uploads.completed_expire_after(Duration::from_secs(1));
+    let server = Server::on(dir, change);
+    assert_eq!(server.completed(), 1, "it is reported before it goes");
+}
+
+#[test]
 fn a_callback_that_panics_is_logged_and_not_called_again() {
     util::collect_log();
     let calls = Arc::new(AtomicUsize::new(0));

@@ -99,6 +99,7 @@ impl Uploads {
             max_uploads: 10_000,
             max_metadata_bytes: 4096,
             expires_after: Duration::from_secs(24 * 60 * 60),
+            completed_expire_after: Duration::MAX,
         };
         Uploads { dir: dir.into(), limits, hooks: Hooks::default() }
     }
@@ -117,8 +118,9 @@ impl Uploads {
         self
     }
 
-    /// Sets how many uploads there may be, complete ones included. Default: 10,000, inclusive: as
-    /// many as are looked through in no time. Beyond: 507.
+    /// Sets how many uploads there may be, complete ones included: see
+    /// [`on_complete`](Uploads::on_complete) for how those go. Default: 10,000, inclusive: as many as are
+    /// looked through in no time. Beyond: 507.
     pub fn max_uploads(mut self, uploads: usize) -> Uploads {
         self.limits.max_uploads = uploads;
         self
@@ -133,8 +135,19 @@ impl Uploads {
     /// Sets how long an upload is kept that is not complete, from when it was last added to; so are
     /// partial uploads, complete or not. Default: one day. After: 410, and within a minute it is removed and
     /// answered 404. `Duration::MAX` keeps them for ever.
+    ///
+    /// The directory is looked through when it is opened, and from the first request on. A server that
+    /// nobody asks anything removes nothing.
     pub fn expires_after(mut self, duration: Duration) -> Uploads {
         self.limits.expires_after = duration;
+        self
+    }
+
+    /// Sets how long an upload is kept that is complete and [reported](Uploads::on_complete), from when its
+    /// last byte came. Default: `Duration::MAX`, which is for ever. After: 410, and within a minute its
+    /// file is removed, whether the program has made use of it or not.
+    pub fn completed_expire_after(mut self, duration: Duration) -> Uploads {
+        self.limits.completed_expire_after = duration;
         self
     }
 
@@ -164,9 +177,16 @@ impl Uploads {
     /// Calls `callback` when all bytes of an upload are on disk, before the client is told. A partial
     /// upload is not reported, the final one made of it is.
     ///
-    /// It runs on the blocking pool. It may move or remove the file, and the upload is then gone from the
-    /// directory; else it stays, is counted, and does not expire. Its name is chosen by Snow: one that the
-    /// client has put into the metadata may be anything.
+    /// **An upload that is complete stays, counts against all limits, and does not expire**, empty ones
+    /// too: when there are [`max_uploads`](Uploads::max_uploads) nobody can make another. So take each out of
+    /// the directory, by a rename or a removal of its [file](Upload::path), here or at any time later; or set
+    /// [`completed_expire_after`](Uploads::completed_expire_after). One that was taken here is gone at once, one that
+    /// was taken later when somebody asks for it, or within a minute. The new name is best one of the
+    /// program's own: what the client has put into the metadata may be anything. The file is its owner's alone
+    /// (0600) until the program says otherwise.
+    ///
+    /// It runs on the blocking pool; only [`routes`](Uploads::routes), for what an earlier process has left to
+    /// report, calls it on the thread that it runs on itself, before it returns.
     ///
     /// It is called once for each upload. A panic is logged, and counts as a call; the client is told that
     /// all is well, since its bytes are. If the process dies between the last byte and the note on

@@ -20,7 +20,7 @@ use std::{
     io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 /// Bytes that may wait for the disk: so few that a sync is short, so many that it is rare.
@@ -84,16 +84,27 @@ impl Stored {
         self.info.length.unwrap_or(self.store.limits.max_upload_bytes)
     }
 
-    /// Returns when the upload expires: a while after it was written to, unless it is whole.
+    /// Returns until when the client may go on: a while after it last did, unless there is no more to do.
     pub(super) fn expires(&self) -> io::Result<Option<SystemTime>> {
-        if self.is_whole() {
-            return Ok(None);
-        }
-        Ok(self.store.expiry(self.file.metadata()?.modified()?))
+        if self.is_whole() { Ok(None) } else { self.expiry(self.store.limits.expires_after) }
     }
 
+    /// Returns whether the upload is to go. One that is whole stays until the program knows of it.
     pub(super) fn is_expired(&self) -> io::Result<bool> {
-        Ok(self.expires()?.is_some_and(|expires| expires <= SystemTime::now()))
+        let expires = match (self.is_whole(), self.info.is_finished) {
+            (false, _) => self.expires()?,
+            (true, false) => None,
+            (true, true) => self.expiry(self.store.limits.completed_expire_after)?,
+        };
+        Ok(expires.is_some_and(|expires| expires <= SystemTime::now()))
+    }
+
+    /// Returns the time so long after the upload was written to; `None` is never.
+    fn expiry(&self, after: Duration) -> io::Result<Option<SystemTime>> {
+        // The last second that has a date in HTTP.
+        let end_of_dates = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+        let written = self.file.metadata()?.modified()?;
+        Ok(written.checked_add(after).filter(|&expiry| expiry <= end_of_dates))
     }
 
     /// Adds bytes at the end; when it fails, those are kept that were written.
