@@ -78,6 +78,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         match error.kind() {
             ErrorKind::RequestTimeout => Refusal::new(408, error.to_string()),
+            ErrorKind::Unavailable => Refusal::new(503, error.to_string()),
             _ => Refusal::new(400, error.to_string()),
         }
     }
