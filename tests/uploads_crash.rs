@@ -174,9 +174,9 @@ fn an_upload_that_is_being_received_is_finished_when_the_server_stops() {
     let fields = [OCTETS, ("Upload-Offset", "0"), ("Content-Length", "300000")];
     client.send(head("PATCH", &upload, &fields));
     client.send(&content[..150_000]);
-    util::wait_until("it is being received", || stored(&dir, &upload).len() > 100_000);
+    wait_until("it is being received", || stored(&dir, &upload).len() > 100_000);
     process.terminate();
-    util::wait_until("it stops", || process.logged("stopping") > 0);
+    wait_until("it stops", || process.logged("stopping") > 0);
     client.send(&content[150_000..]);
     assert_eq!(client.read().status, 204);
     assert!(stored(&dir, &upload) == content);

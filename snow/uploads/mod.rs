@@ -206,7 +206,7 @@ impl Uploads {
     /// # Errors
     ///
     /// `Io` when the directory cannot be made, read or taken: another process has it, or another
-    /// `Uploads` of this one.
+    /// `Uploads` of this one, or (on Unix) no socket can be bound in it.
     pub fn routes(self) -> Result<Vec<Route>> {
         let store = Store::open(self.dir, self.limits, self.hooks)?;
         let serve = move |req: Request| serve::serve(Arc::clone(&store), req);
