@@ -34,6 +34,8 @@ mod checksum;
 mod concat;
 mod fields;
 mod files;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod id;
 mod info;
 mod lease;
