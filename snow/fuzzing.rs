@@ -8,6 +8,12 @@ use crate::{
     http::{Conn, ContentFraming, Piece},
 };
 
+/// The fields of uploads.
+#[cfg(feature = "uploads")]
+pub mod uploads {
+    pub use crate::uploads::fuzzing::*;
+}
+
 /// How the content of a request is delimited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Framing {

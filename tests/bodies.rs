@@ -13,11 +13,15 @@ use snow::{Request, Response, Snow, get, post};
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     thread,
     time::Duration,
 };
-use util::{Client, serve};
+use util::{Client, serve, wait_until};
 
 type Part = &'static [u8];
 
@@ -843,4 +847,62 @@ fn content_that_came_at_once_counts_for_the_rate() {
         client.send("y");
     }
     client.read().expect(200, "20008");
+}
+
+/// Content that a handler does not get round to reading is held, and there is a bound for what is held.
+#[test]
+fn content_that_waits_for_its_handler_is_counted() {
+    const LEN: usize = 30_000;
+    const CLIENTS: usize = 10;
+    for is_sent_with_its_head in [true, false] {
+        let (entered, is_open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let shared = (Arc::clone(&entered), Arc::clone(&is_open));
+        let late = move |mut req: Request| {
+            let (entered, is_open) = (Arc::clone(&shared.0), Arc::clone(&shared.1));
+            async move {
+                entered.fetch_add(1, Ordering::SeqCst);
+                while !is_open.load(Ordering::SeqCst) {
+                    snow::sleep(Duration::from_millis(5)).await;
+                }
+                let (mut body, mut len) = (req.body_stream(), 0);
+                while let Some(piece) = body.next().await {
+                    len += piece?.len();
+                }
+                Ok::<_, snow::Error>(len.to_string())
+            }
+        };
+        let routes = [post("^/late$", late).streaming(), get("^/$", |_: Request| "here")];
+        // Two fit.
+        let app =
+            Snow::new(routes).workers(1).configure(|config| config.max_buffered_bytes = 70_000);
+        let running = serve(app);
+        let mut neighbour = Client::connect(running.local_addr());
+        let head = format!("POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: {LEN}\r\n\r\n");
+        let send = || {
+            let mut client = Client::connect(running.local_addr());
+            if is_sent_with_its_head {
+                client.send([head.as_bytes(), &[b'x'; LEN]].concat());
+                return client;
+            }
+            let before = entered.load(Ordering::SeqCst);
+            client.send(&head);
+            wait_until("it is called", || entered.load(Ordering::SeqCst) > before);
+            client.send([b'x'; LEN]);
+            client
+        };
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| send()).collect();
+        // Once these are answered, what came before them has been read.
+        for _ in 0..3 {
+            assert_eq!(neighbour.get("/").status, 200);
+        }
+        is_open.store(true, Ordering::SeqCst);
+        let statuses: Vec<_> = clients.iter_mut().map(|client| client.read().status).collect();
+        let taken = statuses.iter().filter(|status| **status == 200).count();
+        let refused = statuses.iter().filter(|status| **status == 503).count();
+        assert!((1..=2).contains(&taken) && taken + refused == CLIENTS, "{statuses:?}");
+        drop(clients);
+        for _ in 0..3 {
+            send().read().expect(200, &LEN.to_string());
+        }
+    }
 }

@@ -421,3 +421,33 @@ fn the_program_says_who_may() {
     assert_eq!((server.stored(&upload).len(), server.dir.names().len()), (0, 2));
     assert_eq!(server.ask("DELETE", &upload, &[key]).status, 204);
 }
+
+#[test]
+fn the_program_judges_the_method_that_counts() {
+    let server = Server::with(|uploads| {
+        uploads.authorize(|req| match req.method().as_str() {
+            "DELETE" => Err(Error::new(ErrorKind::Unauthorized, "who are you?")),
+            _ => Ok(()),
+        })
+    });
+    let upload = server.create(5);
+    for method in ["POST", "PATCH", "DELETE"] {
+        let fields = [("X-HTTP-Method-Override", "DELETE")];
+        assert_eq!(server.ask(method, &upload, &fields).status, 401, "{method}");
+    }
+    assert_eq!(server.ask("DELETE", &upload, &[("X-HTTP-Method-Override", "HEAD")]).status, 200);
+    server.ask("POST", &upload, &[("X-HTTP-Method-Override", "not one")]).expect_failure(400);
+}
+
+#[test]
+fn a_length_that_the_content_goes_beyond_is_not_taken_down() {
+    let server = Server::start();
+    let upload = create(server.addr(), &[("Upload-Defer-Length", "1")]);
+    server.patch(&upload, 0, b"hello");
+    let fields = [OCTETS, ("Upload-Offset", "5"), ("Upload-Length", "5")];
+    ask(server.addr(), "PATCH", &upload, &fields, b"!").expect_failure(413);
+    assert_eq!(server.ask("HEAD", &upload, &[]).field("upload-length"), None);
+    assert_eq!(server.completed(), 0);
+    assert_eq!(ask(server.addr(), "PATCH", &upload, &fields, b"").status, 204);
+    assert_eq!(server.completed(), 1);
+}

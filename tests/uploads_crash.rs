@@ -7,7 +7,7 @@ mod util;
 
 use std::{fs, thread, time::Duration};
 use tus::{Dir, OCTETS, Process, bytes, create, head, offset, patch};
-use util::Client;
+use util::{Client, wait_until};
 
 /// Numbers that look random, the same ones in each run.
 struct Dice(u64);
@@ -63,6 +63,41 @@ fn an_upload_survives_twenty_kills_and_is_the_same() {
     let process = Process::start(&dir);
     assert_eq!(offset(process.addr, &upload), content.len());
     assert_eq!(process.logged("is complete"), 0, "it was reported before");
+}
+
+/// Bytes after which an upload is synced while it is received.
+const SYNCED_AFTER: usize = 16 << 20;
+
+#[test]
+fn an_upload_survives_kills_around_the_syncs_in_the_middle_of_a_request() {
+    let block = bytes((1 << 20) + 1); // No divisor of anything: a shift shows.
+    let content: Vec<u8> = block.iter().copied().cycle().take(8 * SYNCED_AFTER).collect();
+    let dir = Dir::new();
+    let mut dice = Dice(815);
+    let mut process = Process::start(&dir);
+    let upload = create(process.addr, &[("Upload-Length", &content.len().to_string())]);
+    for kill in 0..4 {
+        let at = offset(process.addr, &upload);
+        let (start, len) = (at.to_string(), (content.len() - at).to_string());
+        let fields = [OCTETS, ("Upload-Offset", &*start), ("Content-Length", &*len)];
+        let mut client = Client::connect(process.addr);
+        client.send(head("PATCH", &upload, &fields));
+        // What is written reaches the next sync, which is under way or over when the kill comes.
+        let synced = at + SYNCED_AFTER;
+        client.send(&content[at..synced + dice.below(2 << 20)]);
+        wait_until("the sync is due", || stored(&dir, &upload).len() > synced - (128 << 10));
+        thread::sleep(Duration::from_micros(dice.below(20_000) as u64));
+        drop(process);
+
+        process = Process::start(&dir);
+        let kept = offset(process.addr, &upload);
+        assert!(kept > at, "kill {kill}: nothing was kept");
+        assert!(stored(&dir, &upload) == content[..kept], "kill {kill}: other bytes were kept");
+    }
+    let at = offset(process.addr, &upload);
+    assert_eq!(patch(process.addr, &upload, at, &content[at..]).status, 204);
+    assert!(stored(&dir, &upload) == content);
+    assert_eq!(process.logged("is complete"), 1);
 }
 
 #[test]
@@ -139,9 +174,9 @@ fn an_upload_that_is_being_received_is_finished_when_the_server_stops() {
     let fields = [OCTETS, ("Upload-Offset", "0"), ("Content-Length", "300000")];
     client.send(head("PATCH", &upload, &fields));
     client.send(&content[..150_000]);
-    util::wait_until("it is being received", || stored(&dir, &upload).len() > 100_000);
+    wait_until("it is being received", || stored(&dir, &upload).len() > 100_000);
     process.terminate();
-    util::wait_until("it stops", || process.logged("stopping") > 0);
+    wait_until("it stops", || process.logged("stopping") > 0);
     client.send(&content[150_000..]);
     assert_eq!(client.read().status, 204);
     assert!(stored(&dir, &upload) == content);

@@ -9,7 +9,7 @@ use std::{
     fs,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -46,19 +46,19 @@ fn part(server: &Server, content: &[u8]) -> String {
 #[test]
 fn parts_make_a_whole_which_is_reported_and_they_are_not() {
     let server = Server::start();
-    let (one, two, three) = (bytes(100_000), bytes(1), bytes(0));
+    let (one, two, three) = (bytes(9 << 20), bytes(1), bytes(0));
     let parts = [part(&server, &one), part(&server, &two), part(&server, &three)];
     let looked = server.ask("HEAD", &parts[0], &[]);
     assert_eq!(looked.field("upload-concat"), Some("partial"));
     assert!(looked.field("upload-expires").is_some(), "a part that nobody uses goes");
     assert_eq!(server.completed(), 0);
 
-    let concat = format!("final;{} http://host{} {} {}", parts[0], parts[1], parts[2], parts[0]);
+    let concat = format!("final;{} http://host{} {}", parts[0], parts[1], parts[2]);
     let fields = [("Upload-Concat", &*concat), ("Upload-Metadata", "kind d2hvbGU=")];
     let answer = server.ask("POST", "/files", &fields);
     assert_eq!(answer.status, 201, "{answer:?}");
     let whole = answer.field("location").unwrap();
-    let expected = [&one[..], &two, &three, &one].concat();
+    let expected = [&one[..], &two, &three].concat();
     assert!(server.stored(whole) == expected);
     let looked = server.ask("HEAD", whole, &[]);
     let len = expected.len().to_string();
@@ -92,17 +92,47 @@ fn parts_that_make_no_whole_leave_nothing() {
         (400, format!("{six} {whole}")),
         (404, format!("{six} {}0000", &five[..five.len() - 4])),
         (400, format!("{six}  {five}")),
+        (400, format!("{five} http://other{five}")),
     ] {
         let answer = server.ask("POST", "/files", &[("Upload-Concat", &format!("final;{parts}"))]);
         answer.expect_failure(status);
         assert_eq!(server.dir.names(), before);
     }
-    let twice = format!("final;{five} {five}");
-    assert_eq!(server.ask("POST", "/files", &[("Upload-Concat", &twice)]).status, 201);
-    let more = format!("final;{five}"); // 21 bytes there are, and five do not fit.
+    let more = format!("final;{five}");
+    for _ in 0..2 {
+        assert_eq!(server.ask("POST", "/files", &[("Upload-Concat", &more)]).status, 201);
+    }
+    // 21 bytes there are, and five do not fit.
     server.ask("POST", "/files", &[("Upload-Concat", &more)]).expect_failure(507);
     server.ask("DELETE", &six, &[]);
     assert_eq!(server.ask("POST", "/files", &[("Upload-Concat", &more)]).status, 201);
+}
+
+#[test]
+fn only_so_many_are_joined_at_a_time() {
+    let (entered, is_open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let server = Server::with(|uploads| {
+        let (entered, is_open) = (Arc::clone(&entered), Arc::clone(&is_open));
+        uploads.on_complete(move |_| {
+            entered.fetch_add(1, Ordering::SeqCst);
+            wait_until("it is let go", || is_open.load(Ordering::SeqCst));
+        })
+    });
+    let parts: Vec<_> = (0..5).map(|_| part(&server, b"x")).collect();
+    let join = |part: &str| {
+        let fields = [("Upload-Concat", &*format!("final;{part}")), ("Content-Length", "0")];
+        let mut client = Client::connect(server.addr());
+        client.send(tus::head("POST", "/files", &fields));
+        client
+    };
+    let mut clients: Vec<_> = parts[..4].iter().map(|part| join(part)).collect();
+    wait_until("four are joined", || entered.load(Ordering::SeqCst) == 4);
+    join(&parts[4]).read().expect_failure(503);
+    is_open.store(true, Ordering::SeqCst);
+    for client in &mut clients {
+        assert_eq!(client.read().status, 201);
+    }
+    wait_until("there is room again", || join(&parts[4]).read().status == 201);
 }
 
 #[test]
@@ -214,6 +244,52 @@ fn a_file_that_the_program_takes_away_takes_its_upload_along() {
         assert_eq!(server.ask("HEAD", &upload, &[]).status, 404);
         assert_eq!(server.dir.names(), [""; 0]);
     }
+}
+
+#[test]
+fn a_file_that_the_program_takes_later_makes_room() {
+    util::collect_log();
+    let server = Server::with(|uploads| {
+        uploads.max_uploads(1).max_total_bytes(5).expires_after(Duration::from_secs(1))
+    });
+    for method in ["HEAD", "PATCH", "DELETE"] {
+        let upload = server.create(5);
+        assert_eq!(server.patch(&upload, 0, b"hello").status, 204);
+        server.ask("POST", "/files", &[("Upload-Length", "5")]).expect_failure(507);
+        fs::remove_file(server.file(&upload)).unwrap();
+        let answer = server.ask(method, &upload, &[OCTETS, ("Upload-Offset", "5")]);
+        assert_eq!(answer.status, 404, "{method}");
+        assert_eq!(server.dir.names(), [""; 0]);
+    }
+    let upload = server.create(5);
+    assert_eq!(server.patch(&upload, 0, b"hello").status, 204);
+    fs::remove_file(server.file(&upload)).unwrap();
+    let length = [("Upload-Length", "5")];
+    wait_until("it is noticed", || server.ask("POST", "/files", &length).status == 201);
+    assert_eq!(util::logged("is not swept away").len(), 0);
+}
+
+#[test]
+fn what_is_complete_goes_after_a_while_if_it_is_so_wished() {
+    let server = Server::with(|uploads| {
+        uploads.max_uploads(2).completed_expire_after(Duration::from_secs(1))
+    });
+    server.create(0);
+    let upload = server.create(5);
+    let answer = server.patch(&upload, 0, b"hello");
+    assert_eq!((answer.status, answer.field("upload-expires")), (204, None));
+    wait_until("they have gone", || server.dir.names().is_empty());
+    assert_eq!(server.completed(), 2);
+    let unfinished = server.create(5);
+    server.patch(&unfinished, 0, b"hell");
+    let dir = server.stop();
+    let file = dir.path().join(unfinished.rsplit('/').next().unwrap());
+    fs::write(&file, "hello").unwrap();
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options().append(true).open(&file).unwrap().set_modified(long_ago).unwrap();
+    let change = |uploads: Uploads| uploads.completed_expire_after(Duration::from_secs(1));
+    let server = Server::on(dir, change);
+    assert_eq!(server.completed(), 1, "it is reported before it goes");
 }
 
 #[test]

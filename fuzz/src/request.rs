@@ -40,7 +40,7 @@ pub struct Head {
     pub path: String,
     /// The query as it was sent.
     pub query: Option<Vec<u8>>,
-    /// The authority of an absolute target, else `Host`.
+    /// The authority of the target, else `Host`.
     pub host: Option<Vec<u8>>,
     /// The fields, in order.
     pub fields: Vec<Field>,
@@ -88,14 +88,14 @@ fn read_whole(text: &[u8], config: &Config) -> Result<Head, Refusal> {
     }
     let framing = framing(&fields, is_http10)?;
     let asks = expectation(&fields, is_http10)?;
-    let authority = if method == b"CONNECT" { None } else { form.authority };
     Ok(Head {
         method: method.to_vec(),
         target: target.to_vec(),
         is_http10,
         path: form.path,
         query: form.query,
-        host: authority.or(host),
+        // RFC 9112, section 3.3.
+        host: form.authority.or(host),
         framing,
         is_keep_alive: is_keep_alive(&fields, is_http10),
         expects_continue: asks && framing != Framing::Length(0),

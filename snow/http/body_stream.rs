@@ -168,6 +168,27 @@ impl BodyFeed {
         wake(shared, waker);
     }
 
+    /// Returns how many bytes the handler has not read; the task is woken when it reads any.
+    pub(crate) fn unread(&self, cx: &Context<'_>) -> usize {
+        let mut shared = lock(&self.0);
+        if shared.len > 0 {
+            shared.feeder = Some(cx.waker().clone());
+        }
+        shared.len
+    }
+
+    /// Returns how many bytes the handler has not read.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.0).len
+    }
+
+    /// Throws away what the handler has not read.
+    pub(crate) fn clear(&self) {
+        let mut shared = lock(&self.0);
+        shared.chunks.clear();
+        shared.len = 0;
+    }
+
     /// Is ready when there is room for more, or nobody reads any more.
     pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         let mut shared = lock(&self.0);

@@ -153,7 +153,8 @@ impl Request {
         self.parts().remote
     }
 
-    /// Returns the authority that the request is for: that of an absolute target, else `Host`.
+    /// Returns the authority that the request is for: that of the target, if it names one, else `Host`
+    /// (RFC 9112, section 3.3).
     pub fn host(&self) -> Option<&str> {
         self.parts().head.host.map(|span| self.ascii_at(span))
     }

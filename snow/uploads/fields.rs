@@ -10,6 +10,8 @@ use super::{
     refusal::Refusal,
 };
 use crate::Request;
+use http::Method;
+use std::collections::HashSet;
 
 /// The type of content that is a part of an upload.
 const OFFSET_OCTETS: &str = "application/offset+octet-stream";
@@ -42,8 +44,12 @@ pub(super) fn parse_number(text: &str) -> Option<u64> {
 }
 
 /// Returns the method that the request means.
-pub(super) fn method(req: &Request) -> Result<&str, Refusal> {
-    Ok(field(req, "X-HTTP-Method-Override")?.unwrap_or(req.method().as_str()))
+pub(super) fn method(req: &Request) -> Result<Method, Refusal> {
+    let Some(method) = field(req, "X-HTTP-Method-Override")? else {
+        return Ok(req.method().clone());
+    };
+    let invalid = |_| Refusal::new(400, "X-HTTP-Method-Override is not a method");
+    Method::from_bytes(method.as_bytes()).map_err(invalid)
 }
 
 /// Refuses content of another type.
@@ -116,12 +122,17 @@ pub(super) fn parse_metadata(text: &str) -> Option<Vec<(String, Vec<u8>)>> {
 /// Returns the uploads whose URLs stand behind `final;`.
 ///
 /// Only the last segment is looked at: a proxy may have changed what is before it, and a name is valid in
-/// one directory only.
+/// one directory only. None comes twice: a short request would make a long upload of it.
 pub(super) fn parse_parts(concat: &str) -> Result<Vec<UploadId>, Refusal> {
     let urls = concat.strip_prefix("final;").unwrap_or_default();
     let parts = urls.split(' ').map(|url| UploadId::parse(url.rsplit_once('/')?.1));
     let parts: Option<Vec<UploadId>> = parts.collect();
-    parts.ok_or_else(|| Refusal::new(400, "Upload-Concat does not list uploads"))
+    let parts = parts.ok_or_else(|| Refusal::new(400, "Upload-Concat does not list uploads"))?;
+    let mut known = HashSet::new();
+    if !parts.iter().all(|part| known.insert(part)) {
+        return Err(Refusal::new(400, "Upload-Concat lists an upload twice"));
+    }
+    Ok(parts)
 }
 
 #[cfg(test)]
@@ -163,12 +174,17 @@ mod tests {
 
     #[test]
     fn parts_are_found_by_the_end_of_their_urls() {
-        let id = UploadId::random().unwrap();
-        let list = format!("final;/files/{id} https://example.org/a/b/{id}");
-        assert_eq!(parse_parts(&list).unwrap(), [id, id]);
-        for wrong in
-            ["final;", "final; ", "final;/files/", "final;/files/../x", &format!("final;{id}")]
-        {
+        let [id, other] = [(); 2].map(|()| UploadId::random().unwrap());
+        let list = format!("final;/files/{id} https://example.org/a/b/{other}");
+        assert_eq!(parse_parts(&list).unwrap(), [id, other]);
+        for wrong in [
+            "final;",
+            "final; ",
+            "final;/files/",
+            "final;/files/../x",
+            &format!("final;{id}"),
+            &format!("{list} /files/{id}"),
+        ] {
             assert!(parse_parts(wrong).is_err(), "{wrong}");
         }
     }

@@ -6,9 +6,9 @@
 //! synced. `<id>` is made before `<id>.info` and removed after it, so that a crash in between leaves nothing
 //! but what [`tidy`](Files::tidy) throws away. Files with other names are left alone.
 
-use super::id::UploadId;
+use super::{id::UploadId, lock::Lock};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
     path::{Path, PathBuf},
 };
@@ -40,13 +40,15 @@ const MAX_SMALL_BYTES: u64 = 128 * 1024;
 /// A directory of uploads.
 pub(super) struct Files {
     dir: PathBuf,
+    _lock: Lock,
 }
 
 impl Files {
-    /// Makes the directory if there is none.
+    /// Makes the directory if there is none, and takes it.
     pub(super) fn open(dir: PathBuf) -> io::Result<Files> {
-        fs::create_dir_all(&dir)?;
-        Ok(Files { dir })
+        owners_dir().create(&dir)?;
+        warn_if_wide(&dir)?;
+        Ok(Files { _lock: Lock::take(&dir)?, dir })
     }
 
     pub(super) fn path(&self, id: UploadId, part: Part) -> PathBuf {
@@ -55,7 +57,7 @@ impl Files {
 
     /// Makes the file for the bytes of a new upload.
     pub(super) fn create_data(&self, id: UploadId) -> io::Result<File> {
-        OpenOptions::new().append(true).create_new(true).open(self.path(id, Part::Data))
+        owners_file().append(true).create_new(true).open(self.path(id, Part::Data))
     }
 
     /// Opens the bytes of an upload, to read them and to add to them; `None` when there are none.
@@ -88,7 +90,7 @@ impl Files {
         let path = self.path(id, part);
         let unfinished = self.dir.join(format!("{id}{}{UNFINISHED}", part.suffix()));
         remove_if_there(&unfinished)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&unfinished)?;
+        let mut file = owners_file().write(true).create_new(true).open(&unfinished)?;
         let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
         written.and_then(|()| fs::rename(&unfinished, path)).inspect_err(|_| {
             let _ = fs::remove_file(&unfinished);
@@ -134,7 +136,7 @@ impl Files {
             let is_left_over = match suffix {
                 "" | ".trial" => !has(Part::Info)?,
                 ".info" => !has(Part::Data)?,
-                _ => suffix.ends_with(UNFINISHED),
+                _ => matches!(suffix.strip_suffix(UNFINISHED), Some(".info" | ".trial")),
             };
             if is_left_over {
                 remove_if_there(&entry.path())?;
@@ -150,6 +152,39 @@ impl Files {
     }
 }
 
+/// What makes directories that nobody but their owner looks into.
+fn owners_dir() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+}
+
+/// What makes files that nobody but their owner reads.
+fn owners_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Says so when others may list the names of uploads: whoever knows one may delete it.
+fn warn_if_wide(dir: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(dir)?);
+        if mode & 0o077 != 0 {
+            let dir = dir.display();
+            log::warn!(
+                "{dir} is open to other users ({:03o}): uploads are safer with 700",
+                mode & 0o777
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Returns whether there is a plain file; a link is none, wherever it leads.
 fn is_file(path: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
@@ -159,7 +194,7 @@ fn is_file(path: &Path) -> io::Result<bool> {
     }
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -20,8 +20,12 @@
 //!
 //! **One at a time.** Requests for one upload are done one after the other. One that finds another at work
 //! waits for it for three seconds, then it is answered 423; the other gives way if its client sends nothing
-//! for a second. This holds within a process: one process at a time may have the directory, as the standard
-//! library of Rust 1.85 cannot lock a file.
+//! for a second. One `Uploads` of one process at a time has the directory: another is refused by
+//! [`routes`](Uploads::routes) until the routes of the first are dropped. That is seen to on Unix, on one machine;
+//! on other systems it is left to the operator.
+//!
+//! **Who else.** The directory is made for its owner alone (0700), and so are the files in it (0600). One that is
+//! there already is taken as it is; if others may look into it, the log has a warning.
 //!
 //! [tus 1.0.0]: https://tus.io/protocols/resumable-upload
 
@@ -30,9 +34,12 @@ mod checksum;
 mod concat;
 mod fields;
 mod files;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod id;
 mod info;
 mod lease;
+mod lock;
 mod receive;
 mod refusal;
 mod serve;
@@ -94,6 +101,7 @@ impl Uploads {
             max_uploads: 10_000,
             max_metadata_bytes: 4096,
             expires_after: Duration::from_secs(24 * 60 * 60),
+            completed_expire_after: Duration::MAX,
         };
         Uploads { dir: dir.into(), limits, hooks: Hooks::default() }
     }
@@ -112,8 +120,9 @@ impl Uploads {
         self
     }
 
-    /// Sets how many uploads there may be, complete ones included. Default: 10,000, inclusive: as
-    /// many as are looked through in no time. Beyond: 507.
+    /// Sets how many uploads there may be, complete ones included: see
+    /// [`on_complete`](Uploads::on_complete) for how those go. Default: 10,000, inclusive: as many as are
+    /// looked through in no time. Beyond: 507.
     pub fn max_uploads(mut self, uploads: usize) -> Uploads {
         self.limits.max_uploads = uploads;
         self
@@ -128,13 +137,25 @@ impl Uploads {
     /// Sets how long an upload is kept that is not complete, from when it was last added to; so are
     /// partial uploads, complete or not. Default: one day. After: 410, and within a minute it is removed and
     /// answered 404. `Duration::MAX` keeps them for ever.
+    ///
+    /// The directory is looked through when it is opened, and from the first request on. A server that
+    /// nobody asks anything removes nothing.
     pub fn expires_after(mut self, duration: Duration) -> Uploads {
         self.limits.expires_after = duration;
         self
     }
 
+    /// Sets how long an upload is kept that is complete and [reported](Uploads::on_complete), from when its
+    /// last byte came. Default: `Duration::MAX`, which is for ever. After: 410, and within a minute its
+    /// file is removed, whether the program has made use of it or not.
+    pub fn completed_expire_after(mut self, duration: Duration) -> Uploads {
+        self.limits.completed_expire_after = duration;
+        self
+    }
+
     /// Asks `check` before anything is done for a request, except for `OPTIONS`: an error is the
-    /// answer. It runs on the loop, so it must not block. Default: whoever knows the URL may.
+    /// answer. It runs on the loop, so it must not block. The method that it sees is the one that
+    /// counts: that of `X-HTTP-Method-Override`, if the request has it. Default: whoever knows the URL may.
     ///
     /// # Examples
     ///
@@ -158,9 +179,16 @@ impl Uploads {
     /// Calls `callback` when all bytes of an upload are on disk, before the client is told. A partial
     /// upload is not reported, the final one made of it is.
     ///
-    /// It runs on the blocking pool. It may move or remove the file, and the upload is then gone from the
-    /// directory; else it stays, is counted, and does not expire. Its name is chosen by Snow: one that the
-    /// client has put into the metadata may be anything.
+    /// **An upload that is complete stays, counts against all limits, and does not expire**, empty ones
+    /// too: when there are [`max_uploads`](Uploads::max_uploads) nobody can make another. So take each out of
+    /// the directory, by a rename or a removal of its [file](Upload::path), here or at any time later; or set
+    /// [`completed_expire_after`](Uploads::completed_expire_after). One that was taken here is gone at once, one that
+    /// was taken later when somebody asks for it, or within a minute. The new name is best one of the
+    /// program's own: what the client has put into the metadata may be anything. The file is its owner's alone
+    /// (0600) until the program says otherwise.
+    ///
+    /// It runs on the blocking pool; only [`routes`](Uploads::routes), for what an earlier process has left to
+    /// report, calls it on the thread that it runs on itself, before it returns.
     ///
     /// It is called once for each upload. A panic is logged, and counts as a call; the client is told that
     /// all is well, since its bytes are. If the process dies between the last byte and the note on
@@ -179,7 +207,8 @@ impl Uploads {
     ///
     /// # Errors
     ///
-    /// `Io` when the directory cannot be made or read.
+    /// `Io` when the directory cannot be made, read or taken: another process has it, or another
+    /// `Uploads` of this one, or (on Unix) no socket can be bound in it.
     pub fn routes(self) -> Result<Vec<Route>> {
         let store = Store::open(self.dir, self.limits, self.hooks)?;
         let serve = move |req: Request| serve::serve(Arc::clone(&store), req);

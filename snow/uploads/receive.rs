@@ -2,7 +2,7 @@
 //! taken, so that a client sends no faster than the disk writes.
 //!
 //! It is received by a task of its own. When the client leaves, the task of the connection ends with its
-//! handler; this one still writes what has arrived, and then gives the upload back.
+//! handler; this one still writes what has arrived, and then closes the upload, on the blocking pool as well.
 
 use super::{
     checksum::Checksum,
@@ -11,6 +11,7 @@ use super::{
     stored::{State, Stored},
 };
 use crate::{BodyStream, timeout, unblock};
+use std::sync::Weak;
 
 /// An upload that content is added to.
 pub(super) struct Receiver {
@@ -18,6 +19,8 @@ pub(super) struct Receiver {
     checksum: Option<Checksum>,
     /// Where the content begins.
     start: u64,
+    /// Alive as long as somebody waits to be told the name of an upload that is new.
+    creator: Option<Weak<()>>,
 }
 
 impl Receiver {
@@ -34,15 +37,17 @@ impl Receiver {
         if checksum.is_some() {
             stored.begin_trial()?;
         }
-        Ok(Receiver { stored, checksum, start })
+        Ok(Receiver { stored, checksum, start, creator: None })
     }
 
-    /// Receives `body` to its end, and as much of it as comes when there is none; returns what became
-    /// of the upload.
-    pub(super) async fn receive(
-        mut self,
-        mut body: BodyStream,
-    ) -> (Stored, Result<State, Refusal>) {
+    /// Leaves nothing of the upload when it goes wrong, or when `creator` has gone meanwhile and it is
+    /// not complete: nobody would know its name.
+    pub(super) fn for_creator(self, creator: Weak<()>) -> Receiver {
+        Receiver { creator: Some(creator), ..self }
+    }
+
+    /// Receives `body` to its end, and as much of it as comes when there is none.
+    pub(super) async fn receive(mut self, mut body: BodyStream) -> Result<State, Refusal> {
         let end = loop {
             let written = match timeout(STALL, body.next()).await {
                 Ok(Some(Ok(piece))) => {
@@ -65,9 +70,20 @@ impl Receiver {
         };
         unblock(move || {
             let outcome = self.close(end).and_then(|()| self.stored.state());
-            (self.stored, outcome)
+            if self.is_in_vain(&outcome) {
+                self.stored.remove()?;
+            }
+            outcome
         })
         .await
+    }
+
+    /// Returns whether nobody will ever go on with the upload.
+    fn is_in_vain(&self, outcome: &Result<State, Refusal>) -> bool {
+        self.creator.as_ref().is_some_and(|creator| match outcome {
+            Ok(_) => creator.strong_count() == 0 && !self.stored.is_complete(),
+            Err(_) => true,
+        })
     }
 
     fn write(&mut self, piece: &[u8]) -> Result<(), Refusal> {

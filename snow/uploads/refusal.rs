@@ -26,6 +26,11 @@ impl Refusal {
         Refusal::new(404, "there is no such upload")
     }
 
+    /// Makes nothing of an upload that is not there.
+    pub(super) fn pass_unknown(self) -> Result<(), Refusal> {
+        if self.status == 404 { Ok(()) } else { Err(self) }
+    }
+
     pub(super) fn expired() -> Refusal {
         Refusal::new(410, "the upload has expired")
     }
@@ -73,6 +78,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         match error.kind() {
             ErrorKind::RequestTimeout => Refusal::new(408, error.to_string()),
+            ErrorKind::Unavailable => Refusal::new(503, error.to_string()),
             _ => Refusal::new(400, error.to_string()),
         }
     }

@@ -13,6 +13,7 @@ use super::{
     sweep,
 };
 use crate::{Request, Response, spawn, unblock};
+use http::Method;
 use std::sync::Arc;
 
 /// What of the protocol there is. Trailers of content that is streamed do not reach handlers, so there is
@@ -30,9 +31,11 @@ pub(super) async fn serve(store: Arc<Store>, req: Request) -> Response {
     response.header("tus-resumable", VERSION).header("cache-control", "no-store")
 }
 
-async fn answer(store: &Arc<Store>, req: Request) -> Result<Response, Refusal> {
-    let method = fields::method(&req)?.to_string();
-    if method == "OPTIONS" {
+async fn answer(store: &Arc<Store>, mut req: Request) -> Result<Response, Refusal> {
+    let method = fields::method(&req)?;
+    // Whoever looks from here on sees what will be done, the program's check above all.
+    req.parts_mut().head.method = method.clone();
+    if method == Method::OPTIONS {
         return Ok(options(store));
     }
     if let Some(Err(error)) = store.hooks.authorize.as_ref().map(|check| check(&req)) {
@@ -108,12 +111,12 @@ async fn patch(store: &Arc<Store>, id: UploadId, mut req: Request) -> Result<Res
             return Err(Refusal::new(409, format!("the offset is {}", stored.offset())));
         }
         if let Some(length) = length {
-            stored.set_length(length)?;
+            stored.set_length(length, content_len.unwrap_or(0))?;
         }
         Receiver::new(stored, content_len, checksum)
     });
-    let (_, outcome) = spawn(receiver.await?.receive(req.body_stream())).await;
-    Ok(describe(Response::new(http::StatusCode::NO_CONTENT), &outcome?))
+    let state = spawn(receiver.await?.receive(req.body_stream())).await?;
+    Ok(describe(Response::new(http::StatusCode::NO_CONTENT), &state))
 }
 
 async fn create(store: &Arc<Store>, req: Request) -> Result<Response, Refusal> {
@@ -143,7 +146,7 @@ async fn create(store: &Arc<Store>, req: Request) -> Result<Response, Refusal> {
 
 /// Makes an upload and receives the content that came with the request, be it none.
 ///
-/// When that goes wrong nothing is left, as the client will not learn the name.
+/// When that goes wrong, or the client leaves before, nothing is left, as nobody will learn the name.
 async fn create_with_content(
     store: &Arc<Store>,
     info: Info,
@@ -152,23 +155,23 @@ async fn create_with_content(
     let checksum = fields::checksum(&req)?;
     let content_len = fields::content_len(&req);
     let store = Arc::clone(store);
-    let receiver = unblock(move || {
-        if content_len.unwrap_or(0) > info.length.unwrap_or(store.limits.max_upload_bytes) {
-            return Err(Refusal::too_long());
-        }
-        Receiver::new(store.create(info)?, content_len, checksum)
-    });
-    let receiving = receiver.await?.receive(req.body_stream());
+    let body = req.body_stream();
+    // Dropped with this future, which goes when the client does; the task goes on.
+    let client = Arc::new(());
+    let creator = Arc::downgrade(&client);
     let created = spawn(async move {
-        match receiving.await {
-            (stored, Err(refusal)) => {
-                unblock(move || stored.remove()).await?;
-                Err(refusal)
+        let receiver = unblock(move || {
+            if content_len.unwrap_or(0) > info.length.unwrap_or(store.limits.max_upload_bytes) {
+                return Err(Refusal::too_long());
             }
-            (_, outcome) => outcome,
-        }
+            let receiver = Receiver::new(store.create(info)?, content_len, checksum)?;
+            Ok(receiver.for_creator(creator))
+        });
+        receiver.await?.receive(body).await
     });
-    created.await
+    let state = created.await;
+    drop(client);
+    state
 }
 
 /// Works on an upload on the blocking pool, alone.

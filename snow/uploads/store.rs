@@ -14,7 +14,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 /// How much a directory takes; see [`Uploads`](super::Uploads).
@@ -25,7 +25,11 @@ pub(super) struct Limits {
     pub(super) max_uploads: usize,
     pub(super) max_metadata_bytes: usize,
     pub(super) expires_after: Duration,
+    pub(super) completed_expire_after: Duration,
 }
+
+/// Uploads that are made of others at a time; beyond, 503.
+const MAX_JOINS: usize = 4;
 
 /// A directory of uploads, shared by all workers.
 pub(super) struct Store {
@@ -43,6 +47,8 @@ struct Totals {
     uploads: usize,
     /// Whether a task looks for what has expired.
     is_swept: bool,
+    /// How many uploads are being made of others.
+    joins: usize,
     /// What has been reported as complete and whose record does not say so yet.
     reported: HashSet<UploadId>,
 }
@@ -117,6 +123,16 @@ impl Store {
         self.totals().reported.remove(&id);
     }
 
+    /// Says that an upload is being made of others, unless too many are.
+    pub(super) fn begin_joining(self: &Arc<Store>) -> Result<Joining, Refusal> {
+        let mut totals = self.totals();
+        if totals.joins >= MAX_JOINS {
+            return Err(Refusal::new(503, "enough uploads are being joined"));
+        }
+        totals.joins += 1;
+        Ok(Joining(Arc::clone(self)))
+    }
+
     /// Makes an upload without bytes.
     ///
     /// A length that there is no room for now is refused now. It is not set aside, however: whoever
@@ -158,34 +174,39 @@ impl Store {
     fn open_upload(self: &Arc<Store>, lease: Lease) -> Result<Stored, Refusal> {
         let id = lease.id();
         let text = self.files.read(id, Part::Info)?.ok_or_else(Refusal::unknown)?;
-        let file = self.files.open_data(id)?.ok_or_else(Refusal::unknown)?;
         let damaged =
             || io::Error::new(io::ErrorKind::InvalidData, format!("{id}.info is damaged"));
         let info = Info::parse(&text).ok_or_else(damaged)?;
+        let Some(file) = self.files.open_data(id)? else {
+            self.forget_taken(id, &info)?;
+            return Err(Refusal::unknown());
+        };
         let mut stored = Stored::new(Arc::clone(self), lease, info, file)?;
         stored.end_old_trial()?;
         Ok(stored)
     }
 
-    /// Removes what has expired and nobody works on.
+    /// Gives up an upload whose bytes the program has taken away since it was told of them.
+    fn forget_taken(&self, id: UploadId, info: &Info) -> io::Result<()> {
+        self.files.remove_all(id)?;
+        self.end_report(id);
+        // How much there was of one that was not complete is not known any more: it counts on.
+        self.forget(info.length.filter(|_| info.is_finished).unwrap_or(0));
+        Ok(())
+    }
+
+    /// Removes what has expired, or was taken away, and nobody works on.
     pub(super) fn sweep(self: &Arc<Store>) -> io::Result<()> {
         for id in self.files.ids()? {
             let Some(lease) = self.leases.try_take(id) else { continue };
             let swept = self
                 .open_upload(lease)
                 .and_then(|stored| if stored.is_expired()? { stored.remove() } else { Ok(()) });
-            if let Err(refusal) = swept {
+            if let Err(refusal) = swept.or_else(Refusal::pass_unknown) {
                 log::warn!("upload {id} is not swept away: {refusal:?}");
             }
         }
         Ok(())
-    }
-
-    /// Returns when an upload expires that was written to at `time`; `None` is never.
-    pub(super) fn expiry(&self, time: SystemTime) -> Option<SystemTime> {
-        // The last second that has a date in HTTP.
-        let end_of_dates = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-        time.checked_add(self.limits.expires_after).filter(|&expiry| expiry <= end_of_dates)
     }
 
     /// Returns whether there is something to sweep and nobody who does; whoever asks does from now on.
@@ -201,5 +222,14 @@ impl Store {
 
     pub(super) fn is_empty(&self) -> bool {
         self.totals().uploads == 0
+    }
+}
+
+/// One of the few uploads that are being made of others.
+pub(super) struct Joining(Arc<Store>);
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        self.0.totals().joins -= 1;
     }
 }

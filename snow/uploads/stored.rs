@@ -17,14 +17,17 @@ use super::{
 use crate::rt::panic_message;
 use std::{
     fs::File,
-    io::{self, ErrorKind, Read, Seek, Write},
+    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 /// Bytes that may wait for the disk: so few that a sync is short, so many that it is rare.
 const MAX_UNSYNCED_BYTES: u64 = 16 << 20;
+
+/// Bytes that are copied before other jobs of the blocking pool have their turn.
+const MAX_COPIED_BYTES: u64 = 4 << 20;
 
 /// An upload whose files are open.
 pub(super) struct Stored {
@@ -81,16 +84,27 @@ impl Stored {
         self.info.length.unwrap_or(self.store.limits.max_upload_bytes)
     }
 
-    /// Returns when the upload expires: a while after it was written to, unless it is whole.
+    /// Returns until when the client may go on: a while after it last did, unless there is no more to do.
     pub(super) fn expires(&self) -> io::Result<Option<SystemTime>> {
-        if self.is_whole() {
-            return Ok(None);
-        }
-        Ok(self.store.expiry(self.file.metadata()?.modified()?))
+        if self.is_whole() { Ok(None) } else { self.expiry(self.store.limits.expires_after) }
     }
 
+    /// Returns whether the upload is to go. One that is whole stays until the program knows of it.
     pub(super) fn is_expired(&self) -> io::Result<bool> {
-        Ok(self.expires()?.is_some_and(|expires| expires <= SystemTime::now()))
+        let expires = match (self.is_whole(), self.info.is_finished) {
+            (false, _) => self.expires()?,
+            (true, false) => None,
+            (true, true) => self.expiry(self.store.limits.completed_expire_after)?,
+        };
+        Ok(expires.is_some_and(|expires| expires <= SystemTime::now()))
+    }
+
+    /// Returns the time so long after the upload was written to; `None` is never.
+    fn expiry(&self, after: Duration) -> io::Result<Option<SystemTime>> {
+        // The last second that has a date in HTTP.
+        let end_of_dates = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+        let written = self.file.metadata()?.modified()?;
+        Ok(written.checked_add(after).filter(|&expiry| expiry <= end_of_dates))
     }
 
     /// Adds bytes at the end; when it fails, those are kept that were written.
@@ -109,10 +123,11 @@ impl Stored {
                 }
             }
         }
-        if self.offset - self.durable > MAX_UNSYNCED_BYTES {
-            self.sync()?;
-        }
-        Ok(())
+        Ok(self.sync_if_due()?)
+    }
+
+    fn sync_if_due(&mut self) -> io::Result<()> {
+        if self.offset - self.durable > MAX_UNSYNCED_BYTES { self.sync() } else { Ok(()) }
     }
 
     /// Makes the bytes durable.
@@ -167,14 +182,15 @@ impl Stored {
         }
     }
 
-    /// Settles how many bytes there will be.
-    pub(super) fn set_length(&mut self, length: u64) -> Result<(), Refusal> {
+    /// Settles how many bytes there will be, `more` of which are about to come.
+    pub(super) fn set_length(&mut self, length: u64, more: u64) -> Result<(), Refusal> {
         match self.info.length {
             Some(known) if known == length => return Ok(()),
             Some(_) => return Err(Refusal::new(400, "the length of an upload never changes")),
             None if length < self.offset => {
                 return Err(Refusal::new(400, "the upload is longer already"));
             }
+            None if more > length - self.offset => return Err(Refusal::too_long()),
             None if length > self.store.limits.max_upload_bytes => {
                 return Err(Refusal::new(413, "the upload is larger than Tus-Max-Size"));
             }
@@ -189,19 +205,21 @@ impl Stored {
         Ok(())
     }
 
-    /// Adds all bytes of another upload.
-    pub(super) fn append(&mut self, part: &Stored) -> Result<(), Refusal> {
-        self.store.reserve(part.offset)?;
+    /// Adds the bytes of another upload behind `from`, as many as one job may; returns their number.
+    pub(super) fn append(&mut self, part: &Stored, from: u64) -> Result<u64, Refusal> {
+        let len = part.offset.saturating_sub(from).min(MAX_COPIED_BYTES);
+        self.store.reserve(len)?;
         let mut source = &part.file;
-        source.rewind()?;
-        let copied = io::copy(&mut source.take(part.offset), &mut self.file);
+        source.seek(SeekFrom::Start(from))?;
+        let copied = io::copy(&mut source.take(len), &mut self.file);
         let grown = self.file.metadata()?.len() - self.offset;
-        self.store.release(part.offset.saturating_sub(grown));
+        self.store.release(len.saturating_sub(grown));
         self.offset += grown;
-        match copied? {
-            len if len == part.offset => Ok(()),
-            _ => Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
+        if copied? != len {
+            return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
         }
+        self.sync_if_due()?;
+        Ok(len)
     }
 
     /// Makes durable what an answer is about to say; when that is all there is to come, tells the

@@ -1,11 +1,10 @@
-//! Uploads that nobody goes on with are removed, by a task that is there while there are uploads.
+//! Uploads that nobody goes on with are removed, and those are forgotten whose files the program has taken.
+//!
+//! A task does it while there are uploads. A loop has to run it, so that it begins with the first request.
 
 use super::store::Store;
 use crate::{sleep, spawn, unblock};
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 /// The time between two looks, at most; an upload that has expired meanwhile is there, and answered 410.
 const MAX_INTERVAL: Duration = Duration::from_secs(60);
@@ -15,7 +14,7 @@ const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Sees to it that what expires is swept away, from the loop of this thread if none does yet.
 pub(super) fn keep_swept(store: &Arc<Store>) {
-    if store.expiry(SystemTime::now()).is_some() && store.begin_sweeping() {
+    if store.begin_sweeping() {
         spawn(sweep(Sweeping(Arc::clone(store)))).detach();
     }
 }
@@ -32,7 +31,8 @@ impl Drop for Sweeping {
 async fn sweep(sweeping: Sweeping) {
     let store = Arc::clone(&sweeping.0);
     while !store.is_empty() {
-        sleep(store.limits.expires_after.clamp(MIN_INTERVAL, MAX_INTERVAL)).await;
+        let shortest = store.limits.expires_after.min(store.limits.completed_expire_after);
+        sleep(shortest.clamp(MIN_INTERVAL, MAX_INTERVAL)).await;
         let store = Arc::clone(&store);
         if let Err(error) = unblock(move || store.sweep()).await {
             log::error!("expired uploads cannot be swept away: {error}");

@@ -38,11 +38,11 @@ impl Dir {
         &self.0
     }
 
-    /// Returns the names of all files, in order.
+    /// Returns the names of all files of uploads, in order: not the socket that tells who has the directory.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).expect("the directory is there");
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<_> = names.collect();
+        let mut names: Vec<_> = names.filter(|name| !name.ends_with(".lock")).collect();
         names.sort();
         names
     }

@@ -68,6 +68,9 @@ impl Connection {
     /// Looks after everything but the handler while it has no answer.
     fn poll_meanwhile(&mut self, pending: &mut Pending, cx: &mut Context<'_>) -> Meanwhile {
         let worker = Rc::clone(&self.worker);
+        if let Some(feed) = &mut pending.feed {
+            feed.recount(cx);
+        }
         if pending.is_parked && worker.is_stopping() {
             return Meanwhile::Answered(worker.answer_shutdown());
         }

@@ -33,6 +33,15 @@ pub(super) struct Feed {
     pub(super) pace: Pace,
     /// Until when more has to come.
     pub(super) stalls: Time,
+    /// What the handler has not read.
+    pub(super) held: Held,
+}
+
+impl Feed {
+    /// Counts anew what the handler has not read, and has the task woken when that gets less.
+    pub(super) fn recount(&mut self, cx: &Context<'_>) {
+        self.held.set(self.to.unread(cx));
+    }
 }
 
 impl Connection {
@@ -134,6 +143,7 @@ impl Connection {
 
     /// Moves content from the peer to the handler, as far as the one sends and the other reads.
     pub(super) fn poll_feed(&mut self, feed: &mut Feed, cx: &mut Context<'_>) {
+        feed.recount(cx);
         if !self.conn.is_receiving() || feed.to.is_abandoned() {
             // What nobody reads is thrown away after the answer.
             feed.stalls = Time::NEVER;
@@ -221,6 +231,13 @@ impl Connection {
                         }
                     };
                     feed.to.push(data);
+                    if !feed.held.set(feed.to.len()) {
+                        // What is too much is what nobody reads.
+                        feed.to.clear();
+                        feed.held.set(0);
+                        self.conn.refuse();
+                        return Err(overfull());
+                    }
                 }
                 Piece::Incomplete if self.conn.declared_content() > feed.limit => {
                     self.conn.refuse();

@@ -285,9 +285,14 @@ impl Connection {
             request.parts_mut().body = RequestBody::Stream(stream);
             let now = self.now();
             let stalls = now + config.body_timeout;
-            let mut feed = Box::new(Feed { to, limit, pace: Pace::new(now), stalls });
-            if let Err(error) = self.feed_from(&mut feed, rest) {
-                feed.to.end(Err(error));
+            let held = worker.hold(0);
+            let mut feed = Box::new(Feed { to, limit, pace: Pace::new(now), stalls, held });
+            match self.feed_from(&mut feed, rest) {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    return self.refuse(error, Some(exchange), output);
+                }
+                Err(error) => feed.to.end(Err(error)),
+                Ok(()) => {}
             }
             feed.pace.bytes = limit - feed.limit;
             return self.call(request, exchange, Some(feed), output, cx);

@@ -1,0 +1,112 @@
+//! Whose a directory of uploads is: one `Uploads` at a time, its owner's alone, and what of it the program takes.
+#![cfg(unix)]
+
+mod tus;
+mod util;
+
+use snow::{ErrorKind, uploads::Uploads};
+use std::{fs, os::unix::fs::PermissionsExt, os::unix::net::UnixDatagram, sync::Arc};
+use tus::{Dir, OCTETS, Process, Server, head, offset, patch};
+use util::{Client, wait_until};
+
+fn expect_refused(dir: &Dir) {
+    let error = Uploads::new(dir.path()).routes().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    let line = format!("{error}: {source}");
+    assert!(line.contains("is in use by another process"), "{line}");
+}
+
+#[test]
+fn a_directory_in_use_is_refused_and_left_as_it_is() {
+    let server = Server::start();
+    let upload = server.create(11);
+    let mut client = Client::connect(server.addr());
+    let sum = "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=";
+    let fields =
+        [OCTETS, ("Upload-Offset", "0"), ("Upload-Checksum", sum), ("Content-Length", "11")];
+    client.send(head("PATCH", &upload, &fields));
+    client.send("hello ");
+    wait_until("a part is on trial", || server.stored(&upload).len() == 6);
+    let before = server.dir.names();
+    expect_refused(&server.dir);
+    assert_eq!(server.dir.names(), before);
+    client.send("world");
+    assert_eq!(client.read().status, 204);
+    assert_eq!(server.stored(&upload), b"hello world");
+    let server = Server::on(server.stop(), |uploads| uploads);
+    assert_eq!(server.offset(&upload), 11, "it is free when its routes are gone");
+}
+
+#[test]
+fn another_process_keeps_its_directory_until_it_is_killed() {
+    let dir = Arc::new(Dir::new());
+    let process = Process::start(&dir);
+    let upload = tus::create(process.addr, &[("Upload-Length", "5")]);
+    assert_eq!(patch(process.addr, &upload, 0, b"hel").status, 204);
+    expect_refused(&dir);
+    assert_eq!(offset(process.addr, &upload), 3);
+    drop(process);
+    let server = Server::on(dir, |uploads| uploads);
+    assert_eq!(server.patch(&upload, 3, b"lo").status, 204);
+    let locks = fs::read_dir(server.dir.path())
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains(".lock"));
+    assert_eq!(locks.count(), 1, "that of the dead is removed");
+}
+
+#[test]
+fn a_long_path_and_strange_sockets_do_not_keep_it_from_being_taken() {
+    let dir = Dir::new();
+    let long = dir.path().join("d".repeat(100));
+    fs::create_dir_all(dir.path()).unwrap();
+    let _stranger = UnixDatagram::bind(dir.path().join("mine.lock")).unwrap();
+    let routes = Uploads::new(dir.path()).routes().unwrap();
+    assert!(Uploads::new(dir.path()).routes().is_err());
+    drop(routes);
+    if cfg!(target_os = "linux") {
+        let routes = Uploads::new(&long).routes().unwrap();
+        assert!(Uploads::new(&long).routes().is_err());
+        drop(routes);
+        Uploads::new(&long).routes().unwrap();
+    }
+    assert!(dir.path().join("mine.lock").exists());
+}
+
+#[test]
+fn nobody_but_the_owner_looks_into_it() {
+    util::collect_log();
+    let server = Server::start();
+    server.create(5);
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(server.dir.path().to_path_buf()), 0o700);
+    for name in server.dir.names() {
+        assert_eq!(mode(server.dir.path().join(&name)), 0o600, "{name}");
+    }
+    let warned = |dir: &Dir| !util::logged(&format!("{} is open", dir.path().display())).is_empty();
+    assert!(!warned(&server.dir));
+    let dir = server.stop();
+    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    Uploads::new(dir.path()).routes().unwrap();
+    assert!(warned(&dir));
+}
+
+#[test]
+fn files_with_other_names_are_left_alone() {
+    let server = Server::start();
+    let upload = server.create(5);
+    let id = upload.rsplit('/').next().unwrap();
+    let dir = server.stop();
+    let others = [".thumb.new", ".new", ".info.newer", ".lock.new"].map(|end| format!("{id}{end}"));
+    for other in &others {
+        fs::write(dir.path().join(other), "mine").unwrap();
+    }
+    for half_made in [".info.new", ".trial.new"] {
+        fs::write(dir.path().join(format!("{id}{half_made}")), "snow").unwrap();
+    }
+    let server = Server::on(dir, |uploads| uploads);
+    for other in &others {
+        assert!(server.dir.path().join(other).exists(), "{other}");
+    }
+    assert_eq!(server.dir.names().len(), 2 + others.len());
+}
