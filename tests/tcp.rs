@@ -12,10 +12,13 @@ use snow::{
 };
 use std::{
     cell::Cell,
+    future::poll_fn,
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     rc::Rc,
+    task::Poll,
     thread,
     time::{Duration, Instant},
 };
@@ -191,6 +194,52 @@ fn a_peek_takes_nothing() {
         client.close().await.unwrap();
         assert_eq!(read_all(&mut served).await.unwrap(), b"once");
         assert_eq!(served.peek(&mut buf).await.unwrap(), 0);
+    });
+}
+
+/// Repeats what never has to wait, and expects that a timeout ends it all the same.
+async fn expect_turns(mut step: impl AsyncFnMut()) {
+    let deadline = Instant::now() + PATIENCE;
+    let busy = async {
+        loop {
+            step().await;
+            assert!(Instant::now() < deadline, "nobody else has had a turn");
+        }
+    };
+    assert!(timeout(millis(20), busy).await.is_err());
+}
+
+#[test]
+fn who_never_has_to_wait_leaves_others_their_turn() {
+    run(async {
+        let ((mut one, mut its_peer), (mut other, mut others_peer)) = (pair().await, pair().await);
+        let mut buf = [0; 64];
+        expect_turns(async || {
+            its_peer.write_all(b"a word").await.unwrap();
+            one.read(&mut buf).await.unwrap();
+        })
+        .await;
+        its_peer.write_all(b"x").await.unwrap();
+        others_peer.write_all(b"x").await.unwrap();
+        expect_turns(async || assert_ne!(one.peek(&mut buf).await.unwrap(), 0)).await;
+        // Of two that are always ready, one takes over when the other has to wait.
+        expect_turns(async || {
+            let (mut a, mut b) = ([0; 64], [0; 64]);
+            let (mut a, mut b) = (pin!(one.peek(&mut a)), pin!(other.peek(&mut b)));
+            let either = poll_fn(|cx| match a.as_mut().poll(cx) {
+                Poll::Pending => b.as_mut().poll(cx),
+                ready => ready,
+            });
+            assert_ne!(either.await.unwrap(), 0);
+        })
+        .await;
+        let mut listener = listen();
+        let addr = listener.local_addr().unwrap();
+        expect_turns(async || {
+            let _client = std::net::TcpStream::connect(addr).unwrap();
+            listener.accept().await.unwrap();
+        })
+        .await;
     });
 }
 

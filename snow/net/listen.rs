@@ -4,7 +4,7 @@ use super::{
     accept::{Accept, Acceptor, Listener, sealed},
     tcp::TcpStream,
 };
-use crate::rt::Source;
+use crate::rt::{Source, poll_step};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::{
     fmt,
@@ -218,7 +218,7 @@ impl TcpListener {
     ///
     /// When the listener itself is unusable.
     pub async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|cx| sealed::Listen::poll_accept(self, cx)).await
+        poll_fn(|cx| poll_step(cx, |cx| sealed::Listen::poll_accept(self, cx))).await
     }
 }
 
