@@ -19,7 +19,7 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use util::{Client, PATIENCE, wait_until};
 
@@ -356,6 +356,58 @@ fn a_datagram_is_whole_or_said_to_be_truncated() {
 }
 
 #[test]
+fn who_never_has_to_wait_leaves_others_their_turn() {
+    let folder = Folder::new();
+    let path = folder.path("own");
+    run(async {
+        let mut socket = UnixDatagram::bind(&path).unwrap();
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let mut buf = [0; 64];
+        let datagrams = async {
+            loop {
+                socket.send_to(b"a word", &path).await.unwrap();
+                let (datagram, _) = socket.recv_from(&mut buf).await.unwrap();
+                assert_eq!(datagram, Datagram::Whole(6));
+                assert!(Instant::now() < deadline, "nobody else has had a turn");
+            }
+        };
+        assert!(timeout(millis(20), datagrams).await.is_err());
+        let bytes = async {
+            loop {
+                ours.write_all(b"a word").await.unwrap();
+                theirs.read(&mut buf).await.unwrap();
+                assert!(Instant::now() < deadline, "nobody else has had a turn");
+            }
+        };
+        assert!(timeout(millis(20), bytes).await.is_err());
+    });
+}
+
+#[test]
+fn a_receiver_that_is_behind_keeps_nobody_who_only_tries() {
+    let folder = Folder::new();
+    let (deaf, heard) = (folder.path("deaf"), folder.path("heard"));
+    run(async {
+        let _deaf = UnixDatagram::bind(&deaf).unwrap();
+        let receiver = UnixDatagram::bind(&heard).unwrap();
+        let sender = UnixDatagram::unbound().unwrap();
+        let full = (0..100_000).find_map(|_| sender.try_send_to(b"x", &deaf).err());
+        assert_eq!(full.expect("a queue has an end").kind(), ErrorKind::WouldBlock);
+        assert_eq!(sender.try_send_to(b"word", &heard).unwrap(), 4);
+        let error = sender.try_send_to(b"x", folder.path("nobody")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        // The file goes with the last handle.
+        let mut clone = receiver.try_clone().unwrap();
+        drop(receiver);
+        assert!(heard.exists());
+        assert_eq!(clone.recv(&mut [0; 8]).await.unwrap(), Datagram::Whole(4));
+        drop(clone);
+        assert!(!heard.exists());
+    });
+}
+
+#[test]
 fn senders_wait_for_a_receiver_that_is_behind() {
     const COUNT: usize = 2000;
     let folder = Folder::new();
@@ -584,8 +636,8 @@ mod activation {
         let pid = child.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let mut status = None;
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while status.is_none() && std::time::Instant::now() < deadline {
+        let deadline = Instant::now() + PATIENCE;
+        while status.is_none() && Instant::now() < deadline {
             status = child.0.try_wait().unwrap();
             std::thread::sleep(millis(5));
         }
