@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     error, fmt,
     future::Future,
+    io,
     ops::Add,
     pin::Pin,
     task::{Context, Poll, Waker},
@@ -289,7 +290,7 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// The error of [`timeout`]: the time was over first.
+/// The error of [`timeout`]: the time was over first. As an `io::Error` it is `TimedOut`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Elapsed(());
 
@@ -300,6 +301,12 @@ impl fmt::Display for Elapsed {
 }
 
 impl error::Error for Elapsed {}
+
+impl From<Elapsed> for io::Error {
+    fn from(error: Elapsed) -> io::Error {
+        io::Error::new(io::ErrorKind::TimedOut, error)
+    }
+}
 
 impl From<Elapsed> for crate::Error {
     fn from(error: Elapsed) -> crate::Error {
