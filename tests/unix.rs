@@ -181,6 +181,32 @@ fn a_stale_file_is_taken_over_and_a_live_one_is_not() {
 }
 
 #[test]
+fn a_socket_that_is_about_to_listen_is_not_taken_over() {
+    let folder = Folder::new();
+    for round in 0..20 {
+        let path = folder.path(&round.to_string());
+        let socket =
+            socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+        let (begin, begun) = std::sync::mpsc::channel();
+        let starting = std::thread::spawn(move || {
+            let since: Instant = begun.recv().unwrap();
+            socket.listen(1).unwrap();
+            (since.elapsed(), socket)
+        });
+        run(async {
+            begin.send(Instant::now()).unwrap();
+            let outcome = UnixListener::bind(&path);
+            // A machine that has no time for it may be slower than anybody waits.
+            let (took, _socket) = starting.join().unwrap();
+            if took < millis(40) {
+                assert_eq!(outcome.unwrap_err().kind(), ErrorKind::AddrInUse);
+            }
+        });
+    }
+}
+
+#[test]
 fn what_is_no_socket_is_never_removed() {
     let folder = Folder::new();
     let (file, target) = (folder.path("file"), folder.path("target"));
@@ -617,8 +643,9 @@ mod activation {
 
     /// Runs this program with its descriptors 3 and on as told.
     fn activate(tcp: &TcpListener, unix: &UnixListener) -> Activated {
-        let script = "exec 3<&0 4<&1 0</dev/null 1>/dev/null; \
-            export LISTEN_PID=$$ LISTEN_FDS=2; exec \"$0\" \"$@\"";
+        // The third is none to serve on.
+        let script = "exec 3<&0 4<&1 5</dev/null 0</dev/null 1>/dev/null; \
+            export LISTEN_PID=$$ LISTEN_FDS=3; exec \"$0\" \"$@\"";
         let handed = [OwnedFd::from(tcp.try_clone().unwrap()), unix.try_clone().unwrap().into()];
         let [tcp, unix] = handed.map(Stdio::from);
         let child = Command::new("sh")
