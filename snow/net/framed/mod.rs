@@ -40,7 +40,8 @@ const WRITE_BUF_BYTES: usize = 64 * 1024;
 /// each half, since codecs are cheap to copy.
 ///
 /// What comes is read into the thread's own buffer, and what is left of it kept, so it holds one frame
-/// and one read (64 KiB) at most, and next to nothing when it is idle. A peer that always has more to
+/// and one read (64 KiB) at most, in memory that grows with what has come to no more than twice that, and
+/// next to nothing when it is idle. A peer that always has more to
 /// say, or always takes more, does not keep other tasks from their turn.
 ///
 /// # Examples
