@@ -144,7 +144,7 @@ impl UnixDatagram {
     /// length.
     ///
     /// A peer that does not read makes this wait for as long as it likes: who answers several peers in
-    /// turn uses [`try_send_to`](UnixDatagram::try_send_to) or a [`timeout`](crate::timeout), or one
+    /// turn uses [`try_send_to`](UnixDatagram::try_send_to) or a `snow::timeout`, or one
     /// keeps it from all the others.
     ///
     /// # Errors
