@@ -12,10 +12,13 @@ use snow::{
 };
 use std::{
     cell::Cell,
+    future::poll_fn,
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     rc::Rc,
+    task::Poll,
     thread,
     time::{Duration, Instant},
 };
@@ -125,6 +128,10 @@ fn connecting_to_who_does_not_answer_ends_in_time() {
         let error = TcpStream::connect_timeout(vec![addr; 100], millis(300)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert!(began.elapsed() < Duration::from_secs(5));
+        // One that does not answer leaves some of it to the others.
+        let answers = listen();
+        let addrs = [addr, answers.local_addr().unwrap()];
+        TcpStream::connect_timeout(addrs, Duration::from_secs(2)).await.unwrap();
     });
 }
 
@@ -191,6 +198,75 @@ fn a_peek_takes_nothing() {
         client.close().await.unwrap();
         assert_eq!(read_all(&mut served).await.unwrap(), b"once");
         assert_eq!(served.peek(&mut buf).await.unwrap(), 0);
+    });
+}
+
+/// Repeats what never has to wait, and expects that a timeout ends it all the same.
+async fn expect_turns(mut step: impl AsyncFnMut()) {
+    let deadline = Instant::now() + PATIENCE;
+    let busy = async {
+        loop {
+            step().await;
+            assert!(Instant::now() < deadline, "nobody else has had a turn");
+        }
+    };
+    assert!(timeout(millis(20), busy).await.is_err());
+}
+
+#[test]
+fn who_never_has_to_wait_leaves_others_their_turn() {
+    run(async {
+        let ((mut one, mut its_peer), (mut other, mut others_peer)) = (pair().await, pair().await);
+        let mut buf = [0; 64];
+        expect_turns(async || {
+            its_peer.write_all(b"a word").await.unwrap();
+            one.read(&mut buf).await.unwrap();
+        })
+        .await;
+        its_peer.write_all(b"x").await.unwrap();
+        others_peer.write_all(b"x").await.unwrap();
+        expect_turns(async || assert_ne!(one.peek(&mut buf).await.unwrap(), 0)).await;
+        // Of two that are always ready, one takes over when the other has to wait.
+        expect_turns(async || {
+            let (mut a, mut b) = ([0; 64], [0; 64]);
+            let (mut a, mut b) = (pin!(one.peek(&mut a)), pin!(other.peek(&mut b)));
+            let either = poll_fn(|cx| match a.as_mut().poll(cx) {
+                Poll::Pending => b.as_mut().poll(cx),
+                ready => ready,
+            });
+            assert_ne!(either.await.unwrap(), 0);
+        })
+        .await;
+        let mut listener = listen();
+        let addr = listener.local_addr().unwrap();
+        expect_turns(async || {
+            let _client = std::net::TcpStream::connect(addr).unwrap();
+            listener.accept().await.unwrap();
+        })
+        .await;
+    });
+}
+
+#[test]
+fn what_is_behind_urgent_data_is_read() {
+    run(async {
+        let mut listener = listen();
+        let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut served, _) = listener.accept().await.unwrap();
+        let mut buf = [0; 64];
+        assert!(timeout(millis(20), served.read(&mut buf)).await.is_err(), "it waits");
+        let peer = socket2::SockRef::from(&peer);
+        peer.send(b"abc").unwrap();
+        peer.send_out_of_band(b"d").unwrap();
+        peer.send(b"efg").unwrap();
+        // The events are fetched before the read.
+        sleep(millis(20)).await;
+        let mut read = Vec::new();
+        while !read.ends_with(b"efg") {
+            let count = timeout(PATIENCE / 2, served.read(&mut buf)).await;
+            read.extend_from_slice(&buf[..count.expect("the rest has come").unwrap()]);
+        }
+        assert!(read.starts_with(b"abc"));
     });
 }
 
@@ -512,10 +588,9 @@ fn a_stop_refuses_the_new_waits_for_the_quick_and_cuts_the_stalled() {
         expect_echo(&mut quick, b"in").await;
         expect_echo(&mut stalled, b"in").await;
         stop.stop();
-        until("nothing is accepted", || {
-            std::net::TcpStream::connect_timeout(&addr, PATIENCE).is_err()
-        })
-        .await;
+        while TcpStream::connect_timeout(addr, millis(20)).await.is_ok() {
+            sleep(millis(1)).await;
+        }
         expect_echo(&mut quick, b"last words").await;
         drop(quick);
         assert!(!serving.is_finished(), "one is still there");
@@ -523,6 +598,68 @@ fn a_stop_refuses_the_new_waits_for_the_quick_and_cuts_the_stalled() {
         assert_eq!(read_all(&mut stalled).await.unwrap_or_default(), b"");
         drop(stalled);
         assert_eq!(counts().sockets, 0);
+    });
+}
+
+#[test]
+fn a_stop_still_serves_who_has_connected() {
+    run(async {
+        let (addr, stop, serving) = start_echo(10);
+        let mut clients: Vec<_> =
+            (0..5).map(|_| std::net::TcpStream::connect(addr).unwrap()).collect();
+        for client in &mut clients {
+            client.write_all(b"word").unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+        }
+        // The server has not been polled since.
+        stop.stop();
+        serving.await.unwrap();
+        for mut client in clients {
+            let mut echo = String::new();
+            client.read_to_string(&mut echo).unwrap();
+            assert_eq!(echo, "word");
+        }
+    });
+}
+
+#[test]
+fn one_address_has_no_more_connections_than_it_may() {
+    run(async {
+        let listener = listen();
+        let addr = listener.local_addr().unwrap();
+        let server = serve(listener, echo).max_connections_per_address(2);
+        let stop = server.stop_handle();
+        let serving = spawn(server.into_future());
+        let mut clients = Vec::new();
+        for _ in 0..2 {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            expect_echo(&mut client, b"in").await;
+            clients.push(client);
+        }
+        let mut third = TcpStream::connect(addr).await.unwrap();
+        assert_eq!(read_all(&mut third).await.unwrap_or_default(), b"");
+        // Another address is another client.
+        if cfg!(target_os = "linux") {
+            let elsewhere =
+                socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+            let elsewhere = elsewhere.unwrap();
+            let other: SocketAddr = "127.0.0.2:0".parse().unwrap();
+            elsewhere.bind(&other.into()).unwrap();
+            elsewhere.connect(&addr.into()).unwrap();
+            expect_echo(&mut TcpStream::from_std(elsewhere.into()).unwrap(), b"in").await;
+        }
+        drop(clients.pop());
+        // One has left: there is room, as soon as the server knows.
+        loop {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            client.write_all(b"in").await.unwrap_or_default();
+            if matches!(client.read(&mut [0; 2]).await, Ok(2)) {
+                break;
+            }
+        }
+        expect_echo(&mut clients[0], b"still here").await;
+        stop.stop_now();
+        serving.await.unwrap();
     });
 }
 

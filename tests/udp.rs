@@ -11,7 +11,7 @@ use snow::{
 use std::{
     io::ErrorKind,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use util::PATIENCE;
 
@@ -43,6 +43,22 @@ async fn echo(mut socket: UdpSocket) {
             let _ = socket.send_to(&buf[..len], peer).await;
         }
     }
+}
+
+#[test]
+fn a_socket_that_is_never_silent_leaves_others_their_turn() {
+    run(async {
+        let (mut socket, addr) = bind();
+        let deadline = Instant::now() + PATIENCE;
+        let busy = async {
+            loop {
+                socket.send_to(b"a word", addr).await.unwrap();
+                receive(&mut socket).await;
+                assert!(Instant::now() < deadline, "nobody else has had a turn");
+            }
+        };
+        assert!(timeout(Duration::from_millis(20), busy).await.is_err());
+    });
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use util::{Client, PATIENCE, wait_until};
 
@@ -178,6 +178,32 @@ fn a_stale_file_is_taken_over_and_a_live_one_is_not() {
         drop(datagrams);
         assert!(!path.exists());
     });
+}
+
+#[test]
+fn a_socket_that_is_about_to_listen_is_not_taken_over() {
+    let folder = Folder::new();
+    for round in 0..20 {
+        let path = folder.path(&round.to_string());
+        let socket =
+            socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+        let (begin, begun) = std::sync::mpsc::channel();
+        let starting = std::thread::spawn(move || {
+            let since: Instant = begun.recv().unwrap();
+            socket.listen(1).unwrap();
+            (since.elapsed(), socket)
+        });
+        run(async {
+            begin.send(Instant::now()).unwrap();
+            let outcome = UnixListener::bind(&path);
+            // A machine that has no time for it may be slower than anybody waits.
+            let (took, _socket) = starting.join().unwrap();
+            if took < millis(40) {
+                assert_eq!(outcome.unwrap_err().kind(), ErrorKind::AddrInUse);
+            }
+        });
+    }
 }
 
 #[test]
@@ -352,6 +378,58 @@ fn a_datagram_is_whole_or_said_to_be_truncated() {
             assert!(buf[..kept].iter().all(|byte| *byte == b'x'));
             assert!(buf[kept..].iter().all(|byte| *byte == 0));
         }
+    });
+}
+
+#[test]
+fn who_never_has_to_wait_leaves_others_their_turn() {
+    let folder = Folder::new();
+    let path = folder.path("own");
+    run(async {
+        let mut socket = UnixDatagram::bind(&path).unwrap();
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let mut buf = [0; 64];
+        let datagrams = async {
+            loop {
+                socket.send_to(b"a word", &path).await.unwrap();
+                let (datagram, _) = socket.recv_from(&mut buf).await.unwrap();
+                assert_eq!(datagram, Datagram::Whole(6));
+                assert!(Instant::now() < deadline, "nobody else has had a turn");
+            }
+        };
+        assert!(timeout(millis(20), datagrams).await.is_err());
+        let bytes = async {
+            loop {
+                ours.write_all(b"a word").await.unwrap();
+                theirs.read(&mut buf).await.unwrap();
+                assert!(Instant::now() < deadline, "nobody else has had a turn");
+            }
+        };
+        assert!(timeout(millis(20), bytes).await.is_err());
+    });
+}
+
+#[test]
+fn a_receiver_that_is_behind_keeps_nobody_who_only_tries() {
+    let folder = Folder::new();
+    let (deaf, heard) = (folder.path("deaf"), folder.path("heard"));
+    run(async {
+        let _deaf = UnixDatagram::bind(&deaf).unwrap();
+        let receiver = UnixDatagram::bind(&heard).unwrap();
+        let sender = UnixDatagram::unbound().unwrap();
+        let full = (0..100_000).find_map(|_| sender.try_send_to(b"x", &deaf).err());
+        assert_eq!(full.expect("a queue has an end").kind(), ErrorKind::WouldBlock);
+        assert_eq!(sender.try_send_to(b"word", &heard).unwrap(), 4);
+        let error = sender.try_send_to(b"x", folder.path("nobody")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        // The file goes with the last handle.
+        let mut clone = receiver.try_clone().unwrap();
+        drop(receiver);
+        assert!(heard.exists());
+        assert_eq!(clone.recv(&mut [0; 8]).await.unwrap(), Datagram::Whole(4));
+        drop(clone);
+        assert!(!heard.exists());
     });
 }
 
@@ -565,8 +643,9 @@ mod activation {
 
     /// Runs this program with its descriptors 3 and on as told.
     fn activate(tcp: &TcpListener, unix: &UnixListener) -> Activated {
-        let script = "exec 3<&0 4<&1 0</dev/null 1>/dev/null; \
-            export LISTEN_PID=$$ LISTEN_FDS=2; exec \"$0\" \"$@\"";
+        // The third is none to serve on.
+        let script = "exec 3<&0 4<&1 5</dev/null 0</dev/null 1>/dev/null; \
+            export LISTEN_PID=$$ LISTEN_FDS=3; exec \"$0\" \"$@\"";
         let handed = [OwnedFd::from(tcp.try_clone().unwrap()), unix.try_clone().unwrap().into()];
         let [tcp, unix] = handed.map(Stdio::from);
         let child = Command::new("sh")
@@ -584,8 +663,8 @@ mod activation {
         let pid = child.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let mut status = None;
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while status.is_none() && std::time::Instant::now() < deadline {
+        let deadline = Instant::now() + PATIENCE;
+        while status.is_none() && Instant::now() < deadline {
             status = child.0.try_wait().unwrap();
             std::thread::sleep(millis(5));
         }

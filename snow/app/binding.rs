@@ -121,16 +121,21 @@ pub(super) fn inherited(config: &Config) -> Result<Vec<(Endpoint, Bound)>> {
             "no sockets were handed to this process: LISTEN_FDS and LISTEN_PID do not say so";
         return Err(Error::new(ErrorKind::Io, fault));
     }
-    let adopt_one = |(number, (_, fd)): (usize, (_, sd_listen_fds::OwnedFd))| {
-        // The duplicate is not handed on to the programs that this one runs.
-        let adopted = OwnedFd::try_clone(&fd.into_std()).and_then(|fd| adopt(fd, config));
-        adopted.map_err(|error| {
-            let fault = format!("descriptor {number} is no socket to serve on");
-            Error::new(ErrorKind::Io, fault).caused_by(error)
-        })
-    };
+    let mut adopted = Vec::new();
     // The first three are those that every process has.
-    (3..).zip(handed).map(adopt_one).collect()
+    for (number, (_, fd)) in (3..).zip(handed) {
+        // The duplicate is not handed on to the programs that this one runs.
+        match OwnedFd::try_clone(&fd.into_std()).and_then(|fd| adopt(fd, config)) {
+            Ok(bound) => adopted.push(bound),
+            // It may be for another part of the program: a socket of datagrams, say.
+            Err(error) => log::warn!("descriptor {number} is no socket to serve on: {error}"),
+        }
+    }
+    if adopted.is_empty() {
+        let fault = "none of the descriptors that were handed over is a socket to serve on";
+        return Err(Error::new(ErrorKind::Io, fault));
+    }
+    Ok(adopted)
 }
 
 /// Looks at what was handed over before it is believed.

@@ -4,7 +4,7 @@ use super::App;
 use std::{
     collections::HashMap,
     fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -78,16 +78,6 @@ impl Census {
     }
 }
 
-/// Returns the address that a client is counted under: of IPv6 the network, since one client has all of
-/// its 64 bits of host numbers.
-pub(super) fn client_of(remote: SocketAddr) -> IpAddr {
-    const NETWORK: u128 = u128::MAX << 64;
-    match remote.ip().to_canonical() {
-        IpAddr::V6(addr) => IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & NETWORK)),
-        v4 => v4,
-    }
-}
-
 /// What a server counts, to be read from any thread while it runs and afterwards.
 ///
 /// # Examples
@@ -123,21 +113,5 @@ impl fmt::Debug for Counters {
             .field("connections", &self.connections())
             .field("starved", &self.starved())
             .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_is_an_address_or_a_network() {
-        let client = |text: &str| client_of(text.parse().unwrap());
-        assert_eq!(client("192.0.2.1:1"), client("192.0.2.1:2"));
-        assert_ne!(client("192.0.2.1:1"), client("192.0.2.2:1"));
-        assert_eq!(client("[::ffff:192.0.2.1]:1"), client("192.0.2.1:1"));
-        assert_ne!(client("[::ffff:192.0.2.1]:1"), client("[::ffff:192.0.2.2]:1"));
-        assert_eq!(client("[2001:db8::1]:1"), client("[2001:db8::ffff:0:0:1]:1"));
-        assert_ne!(client("[2001:db8::1]:1"), client("[2001:db8:0:1::1]:1"));
     }
 }

@@ -3,7 +3,6 @@
 use super::{
     App,
     binding::Bound,
-    census,
     handler::BoxHandler,
     router::{Caches, Found, RouteNumber},
     server::Connection,
@@ -11,7 +10,7 @@ use super::{
 use crate::{
     Error, ErrorKind,
     http::{Context, Preface, Response, reason_text},
-    net::{Listener, TcpListener, Transport},
+    net::{LAST_ARRIVALS, Listener, TcpListener, Transport, client_of},
     rt::{
         Handle, StopSignal, Stopping, Time, panic_message, sleep, spawn, spawn_unpin, timeout,
         yield_now,
@@ -38,9 +37,6 @@ const ACCEPTS_PER_TURN: usize = 64;
 
 /// How long a worker waits for a connection of another worker to end, when there are too many.
 const FULL_REST: Duration = Duration::from_millis(20);
-
-/// How long handshakes that have begun may take to end, when a listener is about to close.
-const LAST_ARRIVALS: Duration = Duration::from_millis(50);
 
 /// Seconds after which a client may try again that was turned away by a stop.
 const RETRY_AFTER: &str = "1";
@@ -201,7 +197,7 @@ impl Worker {
 
     /// Counts a connection in, unless its address has too many.
     pub(super) fn enter(&self, remote: Option<SocketAddr>) -> bool {
-        let address = remote.map(census::client_of);
+        let address = remote.map(client_of);
         let is_welcome =
             self.app.census.enter(address, self.app.config.max_connections_per_address);
         if is_welcome {
@@ -212,7 +208,7 @@ impl Worker {
 
     /// Counts a connection out.
     pub(super) fn leave(&self, remote: Option<SocketAddr>) {
-        self.app.census.leave(remote.map(census::client_of));
+        self.app.census.leave(remote.map(client_of));
         self.connections.set(self.connections.get() - 1);
         for waker in self.waiting.take() {
             waker.wake();

@@ -3,16 +3,20 @@
 //! A listener that runs out of descriptors rests, and goes on as soon as a socket of its loop is
 //! closed or a moment has passed: it neither spins nor ends.
 
-use crate::rt::{Deadline, Interest, Source, Time};
+use crate::rt::{Interest, Sleep, Source, sleep};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::{
     fmt, io,
+    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 /// How long a listener rests that could not accept, unless a descriptor is freed before.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// How long handshakes that have begun may take to end, when a listener is about to close.
+pub(crate) const LAST_ARRIVALS: Duration = Duration::from_millis(50);
 
 /// What connections are accepted from: [`TcpListener`](super::TcpListener) and `UnixListener`.
 pub trait Listener: sealed::Listen<Self::Stream, Self::Peer> + 'static {
@@ -62,8 +66,8 @@ type Accepted<L> = (Source<<L as Accept>::Stream>, <L as Accept>::Peer);
 /// A listening socket that rests when there are no descriptors.
 pub(super) struct Acceptor<L: Accept> {
     source: Source<L>,
-    /// Set while the listener rests.
-    rest: Deadline,
+    /// While the listener rests.
+    rest: Option<Sleep>,
     /// Whether the rest has been reported: once an episode, of which there have been so many.
     is_reported: bool,
     episodes: u64,
@@ -71,8 +75,7 @@ pub(super) struct Acceptor<L: Accept> {
 
 impl<L: Accept> Acceptor<L> {
     pub(super) fn new(source: Source<L>) -> Acceptor<L> {
-        let rest = Deadline::new(source.handle().clone());
-        Acceptor { source, rest, is_reported: false, episodes: 0 }
+        Acceptor { source, rest: None, is_reported: false, episodes: 0 }
     }
 
     pub(super) fn io(&self) -> &L {
@@ -92,11 +95,11 @@ impl<L: Accept> Acceptor<L> {
     /// Accepts a connection if there is one.
     pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted<L>>> {
         loop {
-            if self.rest.when() < Time::NEVER {
+            if let Some(rest) = &mut self.rest {
                 if self.source.handle().wait_for_descriptor(cx) {
-                    ready!(self.rest.poll_passed(cx));
+                    ready!(Pin::new(rest).poll(cx));
                 }
-                self.rest.set(Time::NEVER);
+                self.rest = None;
             }
             if !self.source.poll_ready(Interest::Read, cx)? {
                 return Poll::Pending;
@@ -127,9 +130,61 @@ impl<L: Accept> Acceptor<L> {
             self.episodes += 1;
             log::warn!("cannot accept connections for now (episode {}): {error}", self.episodes);
         }
-        let handle = self.source.handle();
-        let until = handle.now() + ACCEPT_REST;
-        handle.forget_freed_descriptor();
-        self.rest.set(until);
+        self.source.handle().forget_freed_descriptor();
+        self.rest = Some(sleep(ACCEPT_REST));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rt::{block_on, spawn, timeout};
+    use mio::{Interest, Registry, Token, event, net};
+    use std::{cell::Cell, future::poll_fn};
+
+    /// A listener that finds no descriptor, the first so many times.
+    struct Starved(net::TcpListener, Cell<u32>);
+
+    impl Accept for Starved {
+        type Stream = net::TcpStream;
+        type Peer = std::net::SocketAddr;
+
+        fn accept(&self) -> io::Result<(net::TcpStream, std::net::SocketAddr)> {
+            match self.1.get() {
+                0 => self.0.accept(),
+                times => {
+                    self.1.set(times - 1);
+                    Err(io::ErrorKind::OutOfMemory.into())
+                }
+            }
+        }
+    }
+
+    impl event::Source for Starved {
+        fn register(&mut self, to: &Registry, token: Token, of: Interest) -> io::Result<()> {
+            self.0.register(to, token, of)
+        }
+
+        fn reregister(&mut self, to: &Registry, token: Token, of: Interest) -> io::Result<()> {
+            self.0.reregister(to, token, of)
+        }
+
+        fn deregister(&mut self, from: &Registry) -> io::Result<()> {
+            self.0.deregister(from)
+        }
+    }
+
+    #[test]
+    fn a_listener_that_rests_wakes_the_task_that_it_was_moved_to() {
+        block_on(async {
+            let listener = net::TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let mut acceptor = Acceptor::new(Source::new(Starved(listener, Cell::new(1))));
+            let here = poll_fn(|cx| acceptor.poll_accept(cx));
+            assert!(timeout(Duration::ZERO, here).await.is_err(), "it rests");
+            let there =
+                spawn(async move { poll_fn(|cx| acceptor.poll_accept(cx)).await.map(drop) });
+            timeout(Duration::from_secs(10), there).await.expect("it is woken").unwrap();
+        });
     }
 }

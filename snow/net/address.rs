@@ -20,7 +20,8 @@ const INHERITED: &str = "systemd:";
 ///
 /// A string is an address (`127.0.0.1:80`, `[::1]:80`), a name with a port (`localhost:80`), `unix:` and
 /// a path (`unix:/run/app.sock`; `unix:@name` for an abstract name, which only Linux has), or `systemd:`
-/// for the sockets that a service manager has handed to the process. A host that is called `unix` is
+/// for the sockets that a service manager has handed to the process: those of them that listen for streams,
+/// and the others are left alone, with a line in the log. A host that is called `unix` is
 /// written `("unix", 80)`.
 ///
 /// # Examples
@@ -242,18 +243,29 @@ impl<T: Addresses> Addresses for Vec<T> {
     }
 }
 
-/// Returns what the first of `addrs` gives that `attempt` succeeds with. Names are looked up on the
-/// blocking pool.
+/// Returns the address that a client is counted under: of IPv6 the network, since one client has all of
+/// its 64 bits of host numbers.
+pub(crate) fn client_of(remote: SocketAddr) -> IpAddr {
+    const NETWORK: u128 = u128::MAX << 64;
+    match remote.ip().to_canonical() {
+        IpAddr::V6(addr) => IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & NETWORK)),
+        v4 => v4,
+    }
+}
+
+/// Returns what the first of `addrs` gives that `attempt` succeeds with; it is told how many attempts
+/// are left with this one, as far as is known. Names are looked up on the blocking pool.
 ///
 /// # Errors
 ///
 /// The last failure.
 pub(super) async fn first_of<T>(
     addrs: impl Addresses,
-    mut attempt: impl AsyncFnMut(SocketAddr) -> io::Result<T>,
+    mut attempt: impl AsyncFnMut(SocketAddr, usize) -> io::Result<T>,
 ) -> io::Result<T> {
     let mut failure = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
-    for endpoint in addrs.endpoints() {
+    let mut endpoints = addrs.endpoints().into_iter();
+    while let Some(endpoint) = endpoints.next() {
         let resolved = match endpoint.resolve().await {
             Ok(resolved) => resolved,
             Err(error) => {
@@ -261,8 +273,9 @@ pub(super) async fn first_of<T>(
                 continue;
             }
         };
-        for addr in resolved {
-            match attempt(addr).await {
+        let after = endpoints.len();
+        for (at, addr) in resolved.iter().enumerate() {
+            match attempt(*addr, resolved.len() - at + after).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => failure = error,
             }
@@ -274,5 +287,21 @@ pub(super) async fn first_of<T>(
 impl<T: Addresses + ?Sized> Addresses for &T {
     fn endpoints(&self) -> Vec<Endpoint> {
         (**self).endpoints()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_an_address_or_a_network() {
+        let client = |text: &str| client_of(text.parse().unwrap());
+        assert_eq!(client("192.0.2.1:1"), client("192.0.2.1:2"));
+        assert_ne!(client("192.0.2.1:1"), client("192.0.2.2:1"));
+        assert_eq!(client("[::ffff:192.0.2.1]:1"), client("192.0.2.1:1"));
+        assert_ne!(client("[::ffff:192.0.2.1]:1"), client("[::ffff:192.0.2.2]:1"));
+        assert_eq!(client("[2001:db8::1]:1"), client("[2001:db8::ffff:0:0:1]:1"));
+        assert_ne!(client("[2001:db8::1]:1"), client("[2001:db8:0:1::1]:1"));
     }
 }

@@ -76,10 +76,13 @@ pub(super) fn receive<P>(
     })
 }
 
-/// Repeats `operation` while it fails for a datagram that was sent before: an error is told once, and
-/// there are not more of them than datagrams that were sent.
+/// Reports that one receive passes over. Each is told once, so that there are seldom two in a row; what
+/// goes on is the fault of something else.
+const MOST_REPORTS: usize = 64;
+
+/// Repeats `operation` while it fails for a datagram that was sent before.
 pub(super) fn unless_refused<R>(mut operation: impl FnMut() -> io::Result<R>) -> io::Result<R> {
-    loop {
+    for _ in 0..MOST_REPORTS {
         match operation() {
             Err(error) if is_of_a_datagram_before(&error) => {
                 log::debug!("a datagram that was sent has not arrived: {error}");
@@ -87,14 +90,52 @@ pub(super) fn unless_refused<R>(mut operation: impl FnMut() -> io::Result<R>) ->
             outcome => return outcome,
         }
     }
+    operation()
 }
 
 fn is_of_a_datagram_before(error: &io::Error) -> bool {
-    matches!(
+    let has_a_kind = matches!(
         error.kind(),
         io::ErrorKind::ConnectionRefused
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
-    )
+    );
+    has_a_kind || error.raw_os_error().is_some_and(|code| REPORTS.contains(&code))
+}
+
+/// What else Linux makes of ICMP, by the codes that x86 and ARM have: EACCES, ENONET, EPROTO, EMSGSIZE,
+/// ENOPROTOOPT, EOPNOTSUPP and EHOSTDOWN.
+#[cfg(target_os = "linux")]
+const REPORTS: [i32; 7] = [13, 64, 71, 90, 92, 95, 112];
+#[cfg(not(target_os = "linux"))]
+const REPORTS: [i32; 0] = [];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_goes_on_is_told() {
+        let mut count = 0;
+        let outcome = unless_refused(|| {
+            count += 1;
+            io::Result::<()>::Err(io::ErrorKind::ConnectionRefused.into())
+        });
+        assert!(outcome.is_err() && count == MOST_REPORTS + 1);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_icmp_reports_is_passed_over_and_nothing_else() {
+        // ENETUNREACH, EHOSTUNREACH, ENOPROTOOPT, ECONNREFUSED, EMSGSIZE, EOPNOTSUPP, EHOSTDOWN, ENONET, and
+        // of version 6 EACCES, EPROTO.
+        for code in [101, 113, 92, 111, 90, 95, 112, 64, 13, 71] {
+            assert!(is_of_a_datagram_before(&io::Error::from_raw_os_error(code)), "{code}");
+        }
+        // EAGAIN, EBADF, ENOMEM, EINVAL, ENOTSOCK, ENOTCONN
+        for code in [11, 9, 12, 22, 88, 107] {
+            assert!(!is_of_a_datagram_before(&io::Error::from_raw_os_error(code)), "{code}");
+        }
+    }
 }

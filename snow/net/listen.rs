@@ -4,7 +4,7 @@ use super::{
     accept::{Accept, Acceptor, Listener, sealed},
     tcp::TcpStream,
 };
-use crate::rt::Source;
+use crate::rt::{Source, poll_step};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::{
     fmt,
@@ -144,7 +144,7 @@ impl Accept for mio::net::TcpListener {
 /// ```
 pub struct TcpListener {
     acceptor: Acceptor<mio::net::TcpListener>,
-    /// Whether the socket was handed to the process, and outlives it.
+    /// Whether the socket may outlive this: it was handed to the process, or others hold it.
     is_inherited: bool,
 }
 
@@ -168,7 +168,7 @@ impl TcpListener {
     ///
     /// As [`bind`](TcpListener::bind).
     pub fn listen(addr: SocketAddr, options: &ListenOptions) -> io::Result<TcpListener> {
-        TcpListener::from_std(options.listen(addr)?)
+        TcpListener::from_bound(options.listen(addr)?, false)
     }
 
     /// Takes a listener of the standard library to the loop of this thread.
@@ -181,7 +181,8 @@ impl TcpListener {
     ///
     /// Outside a loop, as all sockets do.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        TcpListener::from_bound(listener, false)
+        // It may outlive the process, or be another loop's, too.
+        TcpListener::from_bound(listener, true)
     }
 
     /// As [`from_std`](TcpListener::from_std), also for a socket that was handed to the process.
@@ -218,7 +219,7 @@ impl TcpListener {
     ///
     /// When the listener itself is unusable.
     pub async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|cx| sealed::Listen::poll_accept(self, cx)).await
+        poll_fn(|cx| poll_step(cx, |cx| sealed::Listen::poll_accept(self, cx))).await
     }
 }
 

@@ -1,17 +1,24 @@
 //! A server of raw connections: accept, run a handler for each, contain what goes wrong, stop.
 
-use super::accept::Listener;
+use super::{
+    accept::{LAST_ARRIVALS, Listener},
+    address::client_of,
+};
 use crate::{
     config::Config,
-    rt::{Signals, StopSignal, Stopping, Task, panic_message, spawn_unpin, timeout, yield_now},
+    rt::{
+        Signals, StopSignal, Stopping, Task, panic_message, sleep, spawn_unpin, timeout, yield_now,
+    },
 };
 use slab::Slab;
 use std::{
     any::Any,
     cell::{Cell, RefCell},
+    collections::HashMap,
     fmt,
     future::poll_fn,
     io,
+    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     rc::Rc,
@@ -29,6 +36,10 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// address. When the future is dropped, so are the connections.
 ///
 /// Several servers run on one loop: spawn all but the last.
+///
+/// What a connection costs while its peer says nothing is the handler's business: it has no time limit
+/// but those that it sets, and silent peers can use up
+/// [all the connections](Serve::max_connections) there may be. An example is below.
 ///
 /// # Errors
 ///
@@ -72,6 +83,25 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// })
 /// .unwrap();
 /// ```
+///
+/// A handler that gives a silent peer up:
+///
+/// ```
+/// use snow::{net::{ReadExt, TcpStream, WriteExt}, timeout};
+/// use std::{io, net::SocketAddr, time::Duration};
+///
+/// async fn echo(mut stream: TcpStream, _peer: SocketAddr) -> io::Result<()> {
+///     let silence = Duration::from_secs(30);
+///     let mut buf = [0; 1024];
+///     loop {
+///         match timeout(silence, stream.read(&mut buf)).await?? {
+///             0 => return Ok(()),
+///             count => timeout(silence, stream.write_all(&buf[..count])).await??,
+///         }
+///     }
+/// }
+/// # let _ = |listener: snow::net::TcpListener| snow::net::serve(listener, echo);
+/// ```
 pub fn serve<L, H, F>(listener: L, handler: H) -> Serve<L, H>
 where
     L: Listener,
@@ -83,6 +113,7 @@ where
         listener,
         handler,
         max_connections: config.max_connections,
+        max_connections_per_address: config.max_connections_per_address,
         shutdown_timeout: config.shutdown_timeout,
         handle_signals: false,
         stop: StopSignal::default(),
@@ -95,6 +126,7 @@ pub struct Serve<L, H> {
     listener: L,
     handler: H,
     max_connections: usize,
+    max_connections_per_address: usize,
     shutdown_timeout: Duration,
     handle_signals: bool,
     stop: StopSignal,
@@ -105,6 +137,16 @@ impl<L, H> Serve<L, H> {
     /// kernel's queue. Default: as [`Config::max_connections`].
     pub fn max_connections(mut self, most: usize) -> Serve<L, H> {
         self.max_connections = most.max(1);
+        self
+    }
+
+    /// Sets how many connections there may be at a time from one address, at least one; of IPv6 from one
+    /// network of 64 bits. Beyond, they are closed at once. Without effect on Unix sockets. Default: as
+    /// [`Config::max_connections_per_address`], so that one client alone cannot keep all others out;
+    /// behind a proxy, which all clients share the address of, it is to be as
+    /// [`max_connections`](Serve::max_connections).
+    pub fn max_connections_per_address(mut self, most: usize) -> Serve<L, H> {
+        self.max_connections_per_address = most.max(1);
         self
     }
 
@@ -154,8 +196,8 @@ impl<L: fmt::Debug, H> fmt::Debug for Serve<L, H> {
 pub struct ServeHandle(StopSignal);
 
 impl ServeHandle {
-    /// Asks for a graceful stop and returns at once: nothing is accepted any more, the connections
-    /// have until [`shutdown_timeout`](Serve::shutdown_timeout) to end, and the rest are cut.
+    /// Asks for a graceful stop and returns at once: who has connected already is still accepted, if there
+    /// is room, and nobody else any more; the connections have until [`shutdown_timeout`](Serve::shutdown_timeout) to end, and the rest are cut.
     pub fn stop(&self) {
         self.0.stop(Stopping::Gracefully);
     }
@@ -183,10 +225,10 @@ where
     H: Fn(L::Stream, L::Peer) -> F + 'static,
     F: Future<Output = io::Result<()>> + 'static,
 {
-    let Serve { listener, handler, max_connections, shutdown_timeout, handle_signals, stop } =
-        server;
+    let Serve { listener, handler, shutdown_timeout, handle_signals, stop, .. } = server;
     let _signals = handle_signals.then(|| Signals::listen(stop.clone())).transpose()?;
-    let crowd = CutOnDrop(Rc::new(Crowd::new(max_connections)));
+    let crowd = Crowd::new(server.max_connections, server.max_connections_per_address);
+    let crowd = CutOnDrop(Rc::new(crowd));
     let outcome = accept_all(listener, handler, &crowd.0, &stop).await;
     let mut urged = pin!(stop.wait(Stopping::Now));
     let all_left = poll_fn(|cx| match urged.as_mut().poll(cx) {
@@ -197,7 +239,10 @@ where
     outcome
 }
 
-/// Accepts until it is to stop; the listener is closed then.
+/// A connection, and where it comes from.
+type Arrival<L> = (<L as Listener>::Stream, <L as Listener>::Peer);
+
+/// Accepts until it is to stop and the kernel has no more; the listener is closed then.
 async fn accept_all<L, H, F>(
     mut listener: L,
     handler: H,
@@ -211,21 +256,47 @@ where
 {
     let mut stopped = pin!(stop.wait(Stopping::Gracefully));
     let mut accepted: usize = 0;
+    let (mut is_stopping, mut is_last_look) = (false, false);
     loop {
-        let next = poll_fn(|cx| match stopped.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Ok(None)),
-            Poll::Pending => crowd.poll_next(&mut listener, cx).map_ok(Some),
+        let next = poll_fn(|cx| {
+            if is_stopping || stopped.as_mut().poll(cx).is_ready() {
+                is_stopping = true;
+                return crowd.poll_last(&mut listener, cx);
+            }
+            crowd.poll_next(&mut listener, cx).map_ok(Some)
         });
-        let Some((stream, peer)) = next.await? else { return Ok(()) };
-        let name = peer.clone();
-        match catch_unwind(AssertUnwindSafe(|| Box::pin(handler(stream, peer)))) {
-            Ok(future) => crowd.admit(future, name),
-            Err(panic) => log_panic(&name, &*panic),
+        match next.await? {
+            _ if stop.is_asked(Stopping::Now) => return Ok(()),
+            Some((stream, peer)) => welcome::<L, _, _>(stream, peer, &handler, crowd),
+            None if is_last_look || !listener.refuse_arrivals() => return Ok(()),
+            None => {
+                is_last_look = true;
+                sleep(LAST_ARRIVALS).await;
+            }
         }
         accepted += 1;
         if accepted % ACCEPTS_PER_TURN == 0 {
             yield_now().await;
         }
+    }
+}
+
+/// Runs the handler of a connection, unless its address has too many.
+fn welcome<L, H, F>(stream: L::Stream, peer: L::Peer, handler: &H, crowd: &Rc<Crowd>)
+where
+    L: Listener,
+    H: Fn(L::Stream, L::Peer) -> F,
+    F: Future<Output = io::Result<()>> + 'static,
+{
+    let client = L::remote(&peer).map(client_of);
+    let Some(seat) = Seat::take(crowd, client) else {
+        log::debug!("{peer:?}: refused: too many connections from this address");
+        return;
+    };
+    let name = peer.clone();
+    match catch_unwind(AssertUnwindSafe(|| Box::pin(handler(stream, peer)))) {
+        Ok(future) => crowd.admit(future, name, seat),
+        Err(panic) => log_panic(&name, &*panic),
     }
 }
 
@@ -270,6 +341,8 @@ where
 struct Crowd {
     tasks: RefCell<Slab<Task<()>>>,
     most: usize,
+    by_address: RefCell<HashMap<IpAddr, usize>>,
+    most_per_address: usize,
     /// Whether it is reported that there are as many as there may be: once an episode.
     is_reported: Cell<bool>,
     /// The server, when it waits for connections to end.
@@ -277,24 +350,26 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn new(most: usize) -> Crowd {
+    fn new(most: usize, most_per_address: usize) -> Crowd {
         Crowd {
             tasks: RefCell::default(),
             most,
+            by_address: RefCell::default(),
+            most_per_address,
             is_reported: Cell::new(false),
             waiting: RefCell::default(),
         }
     }
 
     /// Spawns a connection.
-    fn admit<F, P>(self: &Rc<Crowd>, future: Pin<Box<F>>, peer: P)
+    fn admit<F, P>(&self, future: Pin<Box<F>>, peer: P, mut seat: Seat)
     where
         F: Future<Output = io::Result<()>> + 'static,
         P: fmt::Debug + 'static,
     {
         let mut tasks = self.tasks.borrow_mut();
         let entry = tasks.vacant_entry();
-        let seat = Seat { crowd: Rc::clone(self), key: entry.key() };
+        seat.key = Some(entry.key());
         entry.insert(spawn_unpin(Connection { future, peer, _seat: seat }));
     }
 
@@ -303,7 +378,7 @@ impl Crowd {
         &self,
         listener: &mut L,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<(L::Stream, L::Peer)>> {
+    ) -> Poll<io::Result<Arrival<L>>> {
         if self.poll_fewer_than(self.most, cx).is_pending() {
             if !self.is_reported.replace(true) {
                 log::warn!("cannot accept connections for now: there are {}", self.most);
@@ -316,6 +391,23 @@ impl Crowd {
             log::info!("accepting connections again");
         }
         next
+    }
+
+    /// Is ready with one of the connections that the kernel holds, or with none: those would be reset with
+    /// the listener.
+    fn poll_last<L: Listener>(
+        &self,
+        listener: &mut L,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Arrival<L>>>> {
+        if self.tasks.borrow().len() >= self.most {
+            return Poll::Ready(Ok(None));
+        }
+        listener.look_again();
+        match listener.poll_accept(cx) {
+            Poll::Ready(outcome) => Poll::Ready(outcome.map(Some)),
+            Poll::Pending => Poll::Ready(Ok(None)),
+        }
     }
 
     /// Is ready when there are fewer connections than `count`.
@@ -332,13 +424,44 @@ impl Crowd {
 /// A connection's place among those of its server, until it ends.
 struct Seat {
     crowd: Rc<Crowd>,
-    key: usize,
+    /// The address that it is counted under.
+    client: Option<IpAddr>,
+    /// Among the tasks; `None` until it is spawned.
+    key: Option<usize>,
+}
+
+impl Seat {
+    /// Counts a connection in, unless its address has too many.
+    fn take(crowd: &Rc<Crowd>, client: Option<IpAddr>) -> Option<Seat> {
+        if let Some(client) = client {
+            let mut by_address = crowd.by_address.borrow_mut();
+            let count = by_address.entry(client).or_default();
+            if *count >= crowd.most_per_address {
+                return None;
+            }
+            *count += 1;
+        }
+        Some(Seat { crowd: Rc::clone(crowd), client, key: None })
+    }
+
+    /// Counts a connection out.
+    fn leave(&self) {
+        let Some(client) = self.client else { return };
+        let mut by_address = self.crowd.by_address.borrow_mut();
+        if let Some(count) = by_address.get_mut(&client) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&client);
+            }
+        }
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        self.leave();
         // It is not there when the server was dropped.
-        let task = self.crowd.tasks.borrow_mut().try_remove(self.key);
+        let task = self.key.and_then(|key| self.crowd.tasks.borrow_mut().try_remove(key));
         drop(task);
         let waiting = self.crowd.waiting.take();
         if let Some(waker) = waiting {

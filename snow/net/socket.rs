@@ -30,13 +30,14 @@ pub(super) fn poll_io<S: mio::event::Source, R>(
     }
 }
 
-/// Waits for `operation`; see [`poll_io`].
+/// Waits for `operation`, as a step of the task's turn; see [`poll_io`].
 pub(super) async fn wait_io<S: mio::event::Source, R>(
     source: &mut Source<S>,
     interest: Interest,
     mut operation: impl FnMut(&S) -> io::Result<R>,
 ) -> io::Result<R> {
-    poll_fn(|cx| poll_io(source, interest, cx, &mut operation)).await
+    let handle = source.handle().clone();
+    poll_fn(|cx| handle.poll_step(cx, |cx| poll_io(source, interest, cx, &mut operation))).await
 }
 
 /// A connected socket that bytes stream over.
@@ -135,7 +136,10 @@ pub(super) fn poll_left<S: StreamSocket>(source: &mut Source<S>, cx: &Context<'_
     }
 }
 
-/// Implements the `futures-io` traits for a type that is a [`Stream`](super::Stream).
+/// Implements the `futures-io` traits for a type that is a [`Stream`](super::Stream) over a `source`.
+///
+/// Here reads and writes are steps of the task's turn. A server of HTTP has bounds of its own, and uses
+/// the stream.
 macro_rules! impl_futures_io {
     ($stream:ty) => {
         impl futures_io::AsyncRead for $stream {
@@ -144,7 +148,8 @@ macro_rules! impl_futures_io {
                 cx: &mut std::task::Context<'_>,
                 buf: &mut [u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                $crate::net::Stream::poll_read(&mut *self, cx, buf)
+                let handle = self.source.handle().clone();
+                handle.poll_step(cx, |cx| $crate::net::Stream::poll_read(&mut *self, cx, buf))
             }
         }
 
@@ -154,7 +159,9 @@ macro_rules! impl_futures_io {
                 cx: &mut std::task::Context<'_>,
                 buf: &[u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                $crate::net::Stream::poll_write(&mut *self, cx, &[std::io::IoSlice::new(buf)])
+                let handle = self.source.handle().clone();
+                let bufs = [std::io::IoSlice::new(buf)];
+                handle.poll_step(cx, |cx| $crate::net::Stream::poll_write(&mut *self, cx, &bufs))
             }
 
             fn poll_write_vectored(
@@ -162,7 +169,8 @@ macro_rules! impl_futures_io {
                 cx: &mut std::task::Context<'_>,
                 bufs: &[std::io::IoSlice<'_>],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                $crate::net::Stream::poll_write(&mut *self, cx, bufs)
+                let handle = self.source.handle().clone();
+                handle.poll_step(cx, |cx| $crate::net::Stream::poll_write(&mut *self, cx, bufs))
             }
 
             /// Nothing is kept back, so there is nothing to flush.

@@ -13,7 +13,12 @@ use std::{
         },
     },
     path::{self, Path, PathBuf},
+    thread,
+    time::Duration,
 };
+
+/// How long another program may take from its bind to its listen.
+const STARTING: Duration = Duration::from_millis(50);
 
 /// The file of a socket that is bound, removed when this is dropped.
 ///
@@ -129,7 +134,9 @@ fn with_mode(socket: Socket, mode: u32) -> Socket {
 
 /// Removes the file of a socket that nobody has open any more.
 ///
-/// Two programs that find the same one at the same moment may both take it over; then the later has it.
+/// Two programs that find the same one at the same moment may both take it over; then the later has it. So
+/// may a program that needs longer than [`STARTING`] from its bind to its listen lose its file. Where both can
+/// happen, a lock of one's own has to tell whose turn it is.
 ///
 /// # Errors
 ///
@@ -142,7 +149,7 @@ fn remove_stale(path: &Path, kind: Type) -> io::Result<()> {
         let fault = "there is a file of that name, and it is no socket";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, fault));
     }
-    if is_live(path, kind)? {
+    if is_live(path, kind)? || is_about_to_be(path, kind)? {
         return Err(io::ErrorKind::AddrInUse.into());
     }
     // What was found dead is what is removed.
@@ -150,6 +157,17 @@ fn remove_stale(path: &Path, kind: Type) -> io::Result<()> {
         return Err(io::ErrorKind::AddrInUse.into());
     }
     Ok(())
+}
+
+/// Looks once more, a little later: who has bound a socket and does not listen yet looks dead.
+///
+/// This blocks, but only where a file was left behind.
+fn is_about_to_be(path: &Path, kind: Type) -> io::Result<bool> {
+    if kind != Type::STREAM {
+        return Ok(false);
+    }
+    thread::sleep(STARTING);
+    is_live(path, kind)
 }
 
 /// Returns whether somebody has the socket at `path` open.

@@ -6,7 +6,7 @@ use super::{
     socket::{self, connected, impl_futures_io, wait_io},
     stream::Stream,
 };
-use crate::rt::{Interest, Left, Source, timeout};
+use crate::rt::{Handle, Interest, Left, Source, timeout};
 use socket2::{SockRef, TcpKeepalive};
 use std::{
     fmt,
@@ -116,7 +116,7 @@ impl TcpStream {
     ///
     /// Outside a loop, as all sockets do.
     pub async fn connect(addrs: impl Addresses) -> io::Result<TcpStream> {
-        first_of(addrs, TcpStream::connect_to).await
+        first_of(addrs, async |addr, _| TcpStream::connect_to(addr).await).await
     }
 
     async fn connect_to(addr: SocketAddr) -> io::Result<TcpStream> {
@@ -129,6 +129,9 @@ impl TcpStream {
     /// As [`connect`](TcpStream::connect), for at most `limit`: the look-up and all attempts together.
     /// A look-up that has begun goes on on the blocking pool.
     ///
+    /// Each address gets an equal share of the time that is left, so that one which does not answer
+    /// leaves some to the others.
+    ///
     /// # Errors
     ///
     /// `TimedOut` after `limit`, and as [`connect`](TcpStream::connect).
@@ -138,7 +141,13 @@ impl TcpStream {
     /// As [`connect`](TcpStream::connect).
     pub async fn connect_timeout(addrs: impl Addresses, limit: Duration) -> io::Result<TcpStream> {
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "nobody answered in time");
-        timeout(limit, TcpStream::connect(addrs)).await.map_err(late)?
+        let handle = Handle::current();
+        let until = handle.now() + limit;
+        let connecting = first_of(addrs, async |addr, left| {
+            let share = until.since(handle.now()) / u32::try_from(left).unwrap_or(u32::MAX);
+            timeout(share, TcpStream::connect_to(addr)).await.map_err(late)?
+        });
+        timeout(limit, connecting).await.map_err(late)?
     }
 
     /// Takes a stream of the standard library to the loop of this thread.

@@ -108,7 +108,7 @@ impl UdpSocket {
     ///
     /// That of the last address, as the system tells; `InvalidInput` for what is no address.
     pub async fn connect(&mut self, addrs: impl Addresses) -> io::Result<()> {
-        first_of(addrs, async |addr| self.source.io().connect(addr)).await
+        first_of(addrs, async |addr, _| self.source.io().connect(addr)).await
     }
 
     /// Sends a datagram to the address that the socket is connected to, and returns its length.
@@ -137,8 +137,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `ConnectionRefused` when a datagram that was sent before reached nobody: the socket is as good
-    /// as before.
+    /// What is reported about a datagram that was sent before: `ConnectionRefused` when nobody has that
+    /// port, and other errors as routers tell. The socket is as good as before.
     pub async fn recv(&mut self, buf: &mut [u8]) -> io::Result<Datagram> {
         let receive = |io: &mio::net::UdpSocket| {
             receive(buf, LONGEST, |room| io.recv(room).map(|len| (len, ())))

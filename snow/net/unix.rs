@@ -7,7 +7,7 @@ use super::{
     socket_file::{self, SocketFile},
     stream::Stream,
 };
-use crate::rt::{Interest, Left, Source, sleep};
+use crate::rt::{Interest, Left, Source, poll_step, sleep};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::{
     fmt,
@@ -181,7 +181,7 @@ impl UnixListener {
     ///
     /// When the listener itself is unusable.
     pub async fn accept(&mut self) -> io::Result<(UnixStream, SocketAddr)> {
-        poll_fn(|cx| sealed::Listen::poll_accept(self, cx)).await
+        poll_fn(|cx| poll_step(cx, |cx| sealed::Listen::poll_accept(self, cx))).await
     }
 }
 

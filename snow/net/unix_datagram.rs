@@ -6,13 +6,17 @@ use super::{
     socket_file::{self, SocketFile},
     unix::{QUEUE_REST, UnixOptions},
 };
-use crate::rt::{Interest, Source, sleep};
-use socket2::{SockRef, Type};
-use std::{fmt, io, os::unix::net::SocketAddr, path::Path};
+use crate::rt::{Interest, Source, poll_step, sleep};
+use socket2::{SockAddr, SockRef, Type};
+use std::{fmt, future::poll_fn, io, os::unix::net::SocketAddr, path::Path, sync::Arc, task::Poll};
 
 /// A Unix socket of datagrams.
 ///
 /// Its file, if it has one, is made and removed as that of a [`UnixListener`](super::UnixListener).
+///
+/// One task waits in each direction at a time, which `&mut` sees to; for a task that receives and another
+/// that sends there is [`try_clone`](UnixDatagram::try_clone). Nothing is lost on the way, so a peer that
+/// does not read keeps whoever [sends to it](UnixDatagram::send_to) waiting.
 ///
 /// # Examples
 ///
@@ -30,7 +34,8 @@ use std::{fmt, io, os::unix::net::SocketAddr, path::Path};
 /// ```
 pub struct UnixDatagram {
     source: Source<mio::net::UnixDatagram>,
-    file: Option<SocketFile>,
+    /// Shared with the duplicates: the last one removes it.
+    file: Option<Arc<SocketFile>>,
 }
 
 impl UnixDatagram {
@@ -58,7 +63,7 @@ impl UnixDatagram {
     /// Outside a loop, as all sockets do.
     pub fn bind_with(path: impl AsRef<Path>, options: &UnixOptions) -> io::Result<UnixDatagram> {
         let (socket, file) = socket_file::bind(Type::DGRAM, path.as_ref(), options.mode)?;
-        Ok(UnixDatagram { file, ..UnixDatagram::from_std(socket.into())? })
+        Ok(UnixDatagram { file: file.map(Arc::new), ..UnixDatagram::from_std(socket.into())? })
     }
 
     /// Makes a socket without a name, to which nobody can answer.
@@ -105,6 +110,17 @@ impl UnixDatagram {
         Ok(UnixDatagram { source, file: None })
     }
 
+    /// Returns another handle to the same socket, so that one task can receive while another sends. Of
+    /// two that receive, either may get a datagram. The file, if there is one, goes with the last.
+    ///
+    /// # Errors
+    ///
+    /// When there is no descriptor left.
+    pub fn try_clone(&self) -> io::Result<UnixDatagram> {
+        let socket = SockRef::from(self.source.io()).try_clone()?;
+        Ok(UnixDatagram { file: self.file.clone(), ..UnixDatagram::from_std(socket.into())? })
+    }
+
     /// Sends to and receives from the socket at `path`, and nobody else, from now on.
     ///
     /// # Errors
@@ -127,6 +143,10 @@ impl UnixDatagram {
     /// Sends a datagram to the socket at `path`, as soon as there is room in its queue, and returns its
     /// length.
     ///
+    /// A peer that does not read makes this wait for as long as it likes: who answers several peers in
+    /// turn uses [`try_send_to`](UnixDatagram::try_send_to) or a `snow::timeout`, or one
+    /// keeps it from all the others.
+    ///
     /// # Errors
     ///
     /// `NotFound`, `ConnectionRefused` when nobody has it open any more, `PermissionDenied`; as the
@@ -134,9 +154,27 @@ impl UnixDatagram {
     pub async fn send_to(&mut self, datagram: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
         let addr = socket_file::address(path.as_ref())?;
         loop {
-            // That somebody else's queue has room again, no event of this socket tells.
-            match SockRef::from(self.source.io()).send_to(datagram, &addr) {
+            match poll_fn(|cx| poll_step(cx, |_| Poll::Ready(self.try_send(datagram, &addr)))).await
+            {
+                // That somebody else's queue has room again, no event of this socket tells.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(QUEUE_REST).await,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Sends a datagram to the socket at `path` if there is room in its queue, and returns its length.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when its queue is full, and as [`send_to`](UnixDatagram::send_to).
+    pub fn try_send_to(&self, datagram: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
+        self.try_send(datagram, &socket_file::address(path.as_ref())?)
+    }
+
+    fn try_send(&self, datagram: &[u8], addr: &SockAddr) -> io::Result<usize> {
+        loop {
+            match SockRef::from(self.source.io()).send_to(datagram, addr) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => return outcome,
             }

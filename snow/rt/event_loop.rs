@@ -137,6 +137,34 @@ impl Handle {
         self.0.tasks.wake_all();
     }
 
+    /// Polls an operation that a peer can keep ready for ever, as a step of the turn that its task has:
+    /// after so many the task is woken again, and others come first.
+    ///
+    /// The steps are counted for the task and not for the socket, so that a task which takes from
+    /// whichever of several is ready has no more of them. What was not ready is no step: a task may wait
+    /// for any number.
+    ///
+    /// # Panics
+    ///
+    /// When the turn is over and the loop of this thread is another: it would never begin anew.
+    pub(crate) fn poll_step<T>(
+        &self,
+        cx: &mut Context<'_>,
+        operation: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let tasks = &self.0.tasks;
+        if tasks.is_turn_over() {
+            self.assert_current();
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let outcome = operation(cx);
+        if outcome.is_ready() {
+            tasks.count_step();
+        }
+        outcome
+    }
+
     /// Waits for a descriptor to be freed on this loop: false when one was since
     /// [`forget_freed_descriptor`](Handle::forget_freed_descriptor).
     pub(crate) fn wait_for_descriptor(&self, cx: &Context<'_>) -> bool {
@@ -208,6 +236,7 @@ impl EventLoop {
         self.read_clock();
         loop {
             if self.root.woken.swap(false, Ordering::SeqCst) {
+                self.handle.0.tasks.begin_turn();
                 if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
                 {
                     return Ok(output);
@@ -420,6 +449,17 @@ pub struct Counts {
 /// ```
 pub fn counts() -> Counts {
     Handle::current().counts()
+}
+
+/// Polls an operation as a [step](Handle::poll_step) on the loop of this thread, if there is one.
+pub(crate) fn poll_step<T>(
+    cx: &mut Context<'_>,
+    operation: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    match Handle::try_current() {
+        Some(handle) => handle.poll_step(cx, operation),
+        None => operation(cx),
+    }
 }
 
 /// Gives the other tasks of the loop, and its sockets, a turn.

@@ -25,6 +25,13 @@ const EVENTS_PER_WAIT: usize = 1024;
 /// How many such calls one tick makes at the most: sixty thousand sockets can be ready at once.
 const WAITS_PER_TICK: usize = 64;
 
+/// What sources are registered for: both directions, and to be told of urgent data.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const ALL: mio::Interest =
+    mio::Interest::READABLE.add(mio::Interest::WRITABLE).add(mio::Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const ALL: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
+
 /// The token of the bell between threads.
 const BELL: Token = Token(usize::MAX);
 
@@ -86,6 +93,8 @@ struct Direction {
 struct State {
     read_closed: bool,
     broken: bool,
+    /// Urgent data has come, before which a read ends early whatever is behind it.
+    urgent: bool,
 }
 
 impl Slot {
@@ -167,6 +176,7 @@ impl Reactor {
             let broken = event.is_error() || event.is_write_closed();
             slot.state.broken |= broken;
             slot.state.read_closed |= event.is_read_closed();
+            slot.state.urgent |= event.is_priority();
             if event.is_readable() || event.is_read_closed() || broken {
                 slot.read.wake();
             }
@@ -276,12 +286,13 @@ impl<S: mio::event::Source> Source<S> {
 
     /// Says that an operation of this direction has used up what there was.
     ///
-    /// A stream whose peer has closed is never used up for reading: the end is still to be read.
+    /// A stream whose peer has closed is never used up for reading: the end is still to be read. Nor is
+    /// one that urgent data has come on: only an operation that would block tells.
     pub(crate) fn set_drained(&self, interest: Interest) {
         self.with_slot(|slot| {
-            let end_is_due =
-                interest == Interest::Read && (slot.state.read_closed || slot.state.broken);
-            slot.direction(interest).drained = !end_is_due;
+            let State { read_closed, broken, urgent } = slot.state;
+            let more_is_due = interest == Interest::Read && (read_closed || broken || urgent);
+            slot.direction(interest).drained = !more_is_due;
         });
     }
 
@@ -326,9 +337,8 @@ impl<S: mio::event::Source> Source<S> {
     fn register(&mut self) -> io::Result<()> {
         self.handle.assert_current();
         if !self.is_registered {
-            let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
             let token = token(self.slot, self.with_slot(|slot| slot.turn));
-            self.handle.reactor().registry.register(&mut self.io, token, both)?;
+            self.handle.reactor().registry.register(&mut self.io, token, ALL)?;
             self.is_registered = true;
         }
         Ok(())

@@ -9,7 +9,7 @@ use async_task::Runnable;
 use slab::Slab;
 use std::{
     any::Any,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -20,6 +20,10 @@ use std::{
     },
     task::{Context, Poll, Waker},
 };
+
+/// Steps (a read, a write, a datagram, a message taken) that a task may take in one turn. At 64 KiB a
+/// step this is 4 MiB at most, about a millisecond; with short ones a turn costs little beside them.
+const STEPS_PER_TURN: u32 = 64;
 
 /// The side of a loop that other threads see: where they leave woken tasks, and the bell.
 pub(super) struct Inbox {
@@ -96,11 +100,13 @@ pub(super) struct Tasks {
     local: RefCell<VecDeque<Runnable>>,
     /// One waker for each task that has not ended: to wake all, and to end all.
     alive: RefCell<Slab<Waker>>,
+    /// Steps that the task which is polled has taken in this turn.
+    steps: Cell<u32>,
 }
 
 impl Tasks {
     pub(super) fn new(inbox: Arc<Inbox>) -> Tasks {
-        Tasks { inbox, local: RefCell::default(), alive: RefCell::default() }
+        Tasks { inbox, local: RefCell::default(), alive: RefCell::default(), steps: Cell::new(0) }
     }
 
     pub(super) fn inbox(&self) -> &Arc<Inbox> {
@@ -133,9 +139,24 @@ impl Tasks {
         let count = self.local.borrow().len().min(budget);
         for _ in 0..count {
             let Some(runnable) = self.pop() else { break };
+            self.begin_turn();
             runnable.run();
         }
         self.has_woken()
+    }
+
+    /// Says that another task is polled now, or the same one anew.
+    pub(super) fn begin_turn(&self) {
+        self.steps.set(0);
+    }
+
+    /// Returns whether the task that is polled has had its turn.
+    pub(super) fn is_turn_over(&self) -> bool {
+        self.steps.get() >= STEPS_PER_TURN
+    }
+
+    pub(super) fn count_step(&self) {
+        self.steps.set(self.steps.get() + 1);
     }
 
     /// Queues a task that was woken on the loop's own thread.

@@ -290,7 +290,7 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// The error of [`timeout`]: the time was over first.
+/// The error of [`timeout`]: the time was over first. As an `io::Error` it is `TimedOut`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Elapsed(());
 

@@ -1,11 +1,12 @@
 //! One loop per core: start them, tell them to stop, wait for them.
 
 use super::{event_loop::EventLoop, timer::Clock};
+use slab::Slab;
 use std::{
     future::{Future, poll_fn},
     io, panic,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
     thread,
 };
 
@@ -28,7 +29,8 @@ pub(crate) struct StopSignal(Arc<Mutex<Signal>>);
 #[derive(Default)]
 struct Signal {
     stopping: Stopping,
-    waiting: Vec<Waker>,
+    /// Those who wait, each until it has got what it waits for or is dropped.
+    waiting: Slab<Waker>,
 }
 
 impl StopSignal {
@@ -36,28 +38,61 @@ impl StopSignal {
     pub(crate) fn stop(&self, how: Stopping) {
         let mut signal = self.lock();
         signal.stopping = signal.stopping.max(how);
-        let waiting = std::mem::take(&mut signal.waiting);
+        let waiting: Vec<_> = signal.waiting.iter().map(|(_, waker)| waker.clone()).collect();
         drop(signal);
         waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Waits until a stop is asked for that is at least as urgent as `how`.
     pub(crate) async fn wait(&self, how: Stopping) {
-        poll_fn(|cx| {
-            let mut signal = self.lock();
-            if signal.stopping >= how {
-                return Poll::Ready(());
-            }
-            if !signal.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                signal.waiting.push(cx.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await;
+        let mut waiter = Waiter { signal: self, ticket: None };
+        poll_fn(|cx| waiter.poll(how, cx)).await;
+    }
+
+    /// Returns whether a stop was asked for that is at least as urgent as `how`.
+    pub(crate) fn is_asked(&self, how: Stopping) -> bool {
+        self.lock().stopping >= how
     }
 
     fn lock(&self) -> MutexGuard<'_, Signal> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who waits for a stop, and is off the list when that is over, however it came about.
+struct Waiter<'a> {
+    signal: &'a StopSignal,
+    /// The place of its waker on the list.
+    ticket: Option<usize>,
+}
+
+impl Waiter<'_> {
+    fn poll(&mut self, how: Stopping, cx: &Context<'_>) -> Poll<()> {
+        let mut signal = self.signal.lock();
+        if signal.stopping >= how {
+            return Poll::Ready(());
+        }
+        let Some(ticket) = self.ticket else {
+            self.ticket = Some(signal.waiting.insert(cx.waker().clone()));
+            return Poll::Pending;
+        };
+        let known = &mut signal.waiting[ticket];
+        if !known.will_wake(cx.waker()) {
+            let replaced = std::mem::replace(known, cx.waker().clone());
+            // Dropping a waker may drop a task, which may wait for a stop: after the lock has ended.
+            drop(signal);
+            drop(replaced);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            let waker = self.signal.lock().waiting.remove(ticket);
+            drop(waker);
+        }
     }
 }
 
@@ -117,4 +152,30 @@ where
         }
         outcome
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+
+    #[test]
+    fn who_waits_no_longer_is_forgotten() {
+        let signal = StopSignal::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut urged = pin!(signal.wait(Stopping::Now));
+        assert!(urged.as_mut().poll(&mut cx).is_pending());
+        for _ in 0..10 {
+            let mut stopped = pin!(signal.wait(Stopping::Gracefully));
+            for _ in 0..10 {
+                assert!(stopped.as_mut().poll(&mut cx).is_pending());
+            }
+            assert_eq!(signal.lock().waiting.len(), 2);
+        }
+        signal.stop(Stopping::Gracefully);
+        assert!(pin!(signal.wait(Stopping::Gracefully)).poll(&mut cx).is_ready());
+        assert!(urged.as_mut().poll(&mut cx).is_pending());
+        signal.stop(Stopping::Now);
+        assert!(urged.poll(&mut cx).is_ready());
+    }
 }

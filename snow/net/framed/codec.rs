@@ -98,7 +98,8 @@ pub trait Encode<M: ?Sized> {
 /// Turns bytes, which may come in any pieces, into messages; it needs no stream and no loop.
 ///
 /// It holds what it was given and has not handed out: with a codec that has a limit, and a caller who
-/// pushes when [`decode`](Decoder::decode) has nothing more to give, one frame and one push at most.
+/// pushes when [`decode`](Decoder::decode) has nothing more to give, one frame and one push at most. Its
+/// memory grows with what has come, as a `Vec` does, to no more than twice that.
 ///
 /// # Examples
 ///

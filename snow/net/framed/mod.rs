@@ -10,7 +10,6 @@ mod length_prefixed;
 mod lines;
 mod outgoing;
 mod queue;
-mod turn;
 
 pub use codec::{Decode, Decoded, Decoder, Encode};
 pub use error::{FrameError, FrameErrorKind};
@@ -18,6 +17,7 @@ pub use length_prefixed::LengthPrefixed;
 pub use lines::{Line, Lines};
 
 use super::Scratch;
+use crate::rt::poll_step;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use outgoing::Outgoing;
@@ -28,7 +28,6 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use turn::Turn;
 
 /// Bytes that wait to be written, from which on [`Framed::feed`] waits too: enough for a batch of
 /// short messages in one system call.
@@ -41,7 +40,8 @@ const WRITE_BUF_BYTES: usize = 64 * 1024;
 /// each half, since codecs are cheap to copy.
 ///
 /// What comes is read into the thread's own buffer, and what is left of it kept, so it holds one frame
-/// and one read (64 KiB) at most, and next to nothing when it is idle. A peer that always has more to
+/// and one read (64 KiB) at most, in memory that grows with what has come to no more than twice that, and
+/// next to nothing when it is idle. A peer that always has more to
 /// say, or always takes more, does not keep other tasks from their turn.
 ///
 /// # Examples
@@ -89,7 +89,6 @@ pub struct Framed<S, C: Decode> {
     stream: S,
     decoder: Decoder<C>,
     outgoing: Outgoing,
-    turn: Turn,
 }
 
 /// What a [`Framed`] is made of, for who goes on with the bare stream.
@@ -113,14 +112,14 @@ impl<S, C: Decode> Framed<S, C> {
     /// Reads and writes the messages of `stream` in the format of `codec`.
     pub fn new(stream: S, codec: C) -> Framed<S, C> {
         let decoder = Decoder::new(codec);
-        Framed { stream, decoder, outgoing: Outgoing::default(), turn: Turn::default() }
+        Framed { stream, decoder, outgoing: Outgoing::default() }
     }
 
     /// Goes on in another format, behind the last message that was received and sent: after a
     /// negotiation in lines, for instance. A stream that is over stays so.
     pub fn with_codec<D: Decode>(self, codec: D) -> Framed<S, D> {
-        let Framed { stream, decoder, outgoing, turn } = self;
-        Framed { stream, decoder: decoder.with_codec(codec), outgoing, turn }
+        let Framed { stream, decoder, outgoing } = self;
+        Framed { stream, decoder: decoder.with_codec(codec), outgoing }
     }
 
     /// Returns the stream.
@@ -160,14 +159,13 @@ impl<S: AsyncRead + Unpin, C: Decode> Framed<S, C> {
     /// As the codec finds, [`Truncated`](FrameErrorKind::Truncated) when the stream ends within a
     /// frame, [`Io`](FrameErrorKind::Io) when it fails. After an error there are no more messages.
     pub async fn next(&mut self) -> Option<Result<C::Message, FrameError>> {
-        poll_fn(|cx| self.poll_message(cx)).await
+        poll_fn(|cx| poll_step(cx, |cx| self.poll_message(cx))).await
     }
 
     fn poll_message(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<C::Message, FrameError>>> {
-        ready!(self.turn.poll_step(cx));
         loop {
             match self.decoder.decode() {
                 Ok(None) if self.decoder.is_over() => return Poll::Ready(None),
@@ -183,10 +181,10 @@ impl<S: AsyncRead + Unpin, C: Decode> Framed<S, C> {
 
     /// Reads once, into the thread's buffer; only what has come is kept.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Framed { stream, decoder, turn, .. } = self;
+        let Framed { stream, decoder, .. } = self;
         Scratch::with(|scratch| {
             let input = &mut scratch.input;
-            match ready!(turn.poll(cx, |cx| Pin::new(stream).poll_read(cx, input)))? {
+            match ready!(poll_step(cx, |cx| Pin::new(stream).poll_read(cx, input)))? {
                 0 => decoder.end(),
                 count => decoder.push(&input[..count]),
             }
@@ -199,7 +197,7 @@ impl<S: AsyncRead + Unpin, C: Decode> Stream for Framed<S, C> {
     type Item = Result<C::Message, FrameError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_message(cx)
+        poll_step(cx, |cx| self.poll_message(cx))
     }
 }
 
@@ -260,7 +258,7 @@ impl<S: AsyncWrite + Unpin, C: Decode> Framed<S, C> {
     }
 
     fn poll_write(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<Result<(), FrameError>> {
-        self.outgoing.poll_write(&mut self.stream, most, &mut self.turn, cx)
+        self.outgoing.poll_write(&mut self.stream, most, cx)
     }
 }
 

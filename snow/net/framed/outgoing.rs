@@ -1,6 +1,7 @@
 //! What has been encoded and not been written.
 
-use super::{codec::Encode, error::FrameError, queue::ByteQueue, turn::Turn};
+use super::{codec::Encode, error::FrameError, queue::ByteQueue};
+use crate::rt::poll_step;
 use futures_io::AsyncWrite;
 use std::{
     io,
@@ -31,13 +32,12 @@ impl Outgoing {
         &mut self,
         stream: &mut S,
         most: usize,
-        turn: &mut Turn,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), FrameError>> {
         while self.unsent.len() > most {
             self.check()?;
             let unsent = self.unsent.as_slice();
-            let outcome = ready!(turn.poll(cx, |cx| Pin::new(&mut *stream).poll_write(cx, unsent)));
+            let outcome = ready!(poll_step(cx, |cx| Pin::new(&mut *stream).poll_write(cx, unsent)));
             let count = self.note(outcome.and_then(not_zero))?;
             self.unsent.take(count);
         }
