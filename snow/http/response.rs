@@ -115,7 +115,7 @@ impl Response {
     /// not read it; 503 when the machine is out of descriptors; otherwise 500. `on_error` sees
     /// that. The log has the path, the client never reads it.
     ///
-    /// On Linux the kernel moves the bytes from its cache to the socket. What is not there it reads from
+    /// Over TCP on Linux the kernel moves the bytes from its cache to the socket. What is not there it reads from
     /// the disk, 512 KiB at a time, for which the loop waits: where that may take long, as on a file
     /// system of a network, read in `snow::unblock` and answer with a
     /// [stream](Response::stream).
