@@ -55,18 +55,18 @@ mod tests {
 
     #[track_caller]
     fn assert_group(frames: &[&str], group: &str) {
-        let place = Place::of_frames(frames.iter().copied(), Path::new("/root"));
+        let place = Place::of_frames(frames.iter().copied(), Path::new("/src"));
         assert_eq!(place.group, group, "{frames:?}");
     }
 
     #[test]
     fn the_innermost_frame_that_is_not_the_standard_library_decides() {
-        assert_group(&[STD, "/root/snow/http/parse.rs", "/root/snow/app/mod.rs"], "snow/http");
-        assert_group(&["/root/snow/app/server/turn.rs"], "snow/app");
-        assert_group(&["/root/snow/error.rs"], "snow");
-        assert_group(&["/root/examples/bench.rs"], "examples");
+        assert_group(&[STD, "/src/snow/http/parse.rs", "/src/snow/app/mod.rs"], "snow/http");
+        assert_group(&["/src/snow/app/server/turn.rs"], "snow/app");
+        assert_group(&["/src/snow/error.rs"], "snow");
+        assert_group(&["/src/examples/bench.rs"], "examples");
         let httparse = "/home/.cargo/registry/src/index-1949/httparse-1.10.1/src/lib.rs";
-        assert_group(&[STD, httparse, "/root/snow/http/parse.rs"], "httparse");
+        assert_group(&[STD, httparse, "/src/snow/http/parse.rs"], "httparse");
         assert_group(&[STD], "std");
         assert_group(&[], "std");
     }
