@@ -15,10 +15,10 @@ use snow::{
 use socket2::{Domain, SockRef, Socket, Type};
 use std::{
     env, fs,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     pin::Pin,
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -27,7 +27,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, wait_until};
+use util::{Client, PATIENCE, Process, wait_until};
 
 /// Names the limits that the process serves with; unless it is set, this is a test and no server.
 const SERVED: &str = "SNOW_PRESSURE_SERVED";
@@ -266,14 +266,6 @@ fn a_server_in_a_process_of_its_own() {
     assert!(server.run().is_ok());
 }
 
-/// A server in a process of its own.
-struct Process {
-    child: Child,
-    addr: SocketAddr,
-    /// What it has logged.
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
 /// What lives in a process.
 type Counts = [usize; 4];
 
@@ -285,45 +277,13 @@ impl Process {
     /// Starts it with so many descriptors at the most, and waits until it serves.
     fn start_limited(name: &str, descriptors: Option<usize>) -> Process {
         let limit = descriptors.map_or(String::new(), |most| format!("ulimit -n {most}; "));
-        let mut child = Command::new("sh")
-            .args(["-c", &format!(r#"{limit}exec "$0" "$@""#)])
-            .arg(env::current_exe().expect("the test has a path"))
-            .args(["--exact", "a_server_in_a_process_of_its_own", "--nocapture"])
-            .env(SERVED, name)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let (read, stderr) = (Arc::clone(&lines), child.stderr.take().unwrap());
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines() {
-                read.lock().unwrap().push(line.unwrap());
-            }
-        });
-        let port = || {
-            let lines = lines.lock().unwrap();
-            let rest = lines.iter().find_map(|line| line.split_once("http://127.0.0.1:"))?.1;
-            rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u16>().ok()
-        };
-        wait_until("it says where it serves", || port().is_some());
-        let addr = SocketAddr::from(([127, 0, 0, 1], port().unwrap()));
-        Process { child, addr, lines }
-    }
-
-    fn connect(&self) -> Client {
-        Client::connect(self.addr)
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status();
-        assert!(status.expect("kill runs").success());
-    }
-
-    /// Returns how many lines of the log contain `words`.
-    fn logged(&self, words: &str) -> usize {
-        self.lines.lock().unwrap().iter().filter(|line| line.contains(words)).count()
+        Process::spawn(
+            Command::new("sh")
+                .args(["-c", &format!(r#"{limit}exec "$0" "$@""#)])
+                .arg(env::current_exe().expect("the test has a path"))
+                .args(["--exact", "a_server_in_a_process_of_its_own", "--nocapture"])
+                .env(SERVED, name),
+        )
     }
 
     /// Returns the hundredths of a second that it has worked.
@@ -389,13 +349,6 @@ impl Process {
             );
             thread::sleep(millis(20));
         }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -4,18 +4,17 @@ mod util;
 
 use snow::{Future, Request, Response, Snow, TimeoutFuture, get, post};
 use std::{
-    io::{BufRead, BufReader, ErrorKind, Write},
+    io::{ErrorKind, Write},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, serve, wait_until};
+use util::{Client, PATIENCE, Process, example, serve, wait_until};
 
 /// Long enough to tell a wait from none, on a busy machine too.
 const SOON: Duration = Duration::from_secs(3);
@@ -255,36 +254,6 @@ fn stop_now_cuts_at_once() {
     assert_eq!(client.read_all().0, b"");
 }
 
-/// Returns the example, built as this test was.
-fn conformance() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let path = BUILT.get_or_init(|| {
-        let deps = std::env::current_exe().expect("the test has a path");
-        let path = deps.parent().and_then(|deps| deps.parent()).expect("it is in target/…/deps");
-        let path =
-            path.join("examples").join(format!("conformance{}", std::env::consts::EXE_SUFFIX));
-        if !path.exists() {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--example", "conformance"]);
-            if !cfg!(debug_assertions) {
-                cargo.arg("--release");
-            }
-            let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
-            assert!(status.expect("cargo runs").success(), "the example does not build");
-        }
-        path
-    });
-    path.clone()
-}
-
-/// A server as a process of its own.
-struct Process {
-    child: Child,
-    addr: SocketAddr,
-    /// What it writes to standard error, as far as it has been read.
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
 impl Process {
     /// Starts the example on a free port and waits until it serves.
     fn start() -> Process {
@@ -293,54 +262,12 @@ impl Process {
 
     /// Does so with more in its environment.
     fn start_with(environment: &[(&str, &str)]) -> Process {
-        let mut child = Command::new(conformance())
-            .arg("0")
-            .env("RUST_LOG", "info")
-            .envs(environment.iter().copied())
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the example starts");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let (read, stderr) = (Arc::clone(&lines), child.stderr.take().unwrap());
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines() {
-                read.lock().unwrap().push(line.unwrap());
-            }
-        });
-        let banner = || {
-            let lines = lines.lock().unwrap();
-            let rest = lines.iter().find_map(|line| line.split_once("http://127.0.0.1:"))?.1;
-            rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u16>().ok()
-        };
-        wait_until("it says where it serves", || banner().is_some());
-        let addr = SocketAddr::from(([127, 0, 0, 1], banner().unwrap()));
-        Process { child, addr, lines }
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status();
-        assert!(status.expect("kill runs").success());
-    }
-
-    /// Waits for the end, and returns the exit code.
-    #[track_caller]
-    fn wait(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.child.try_wait().expect("it can be waited for") {
-                Some(status) => return status.code(),
-                None => assert!(Instant::now() < deadline, "it does not end"),
-            }
-            thread::sleep(millis(1));
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        Process::spawn(
+            Command::new(example("conformance", &[]))
+                .arg("0")
+                .env("RUST_LOG", "info")
+                .envs(environment.iter().copied()),
+        )
     }
 }
 
@@ -368,7 +295,7 @@ fn the_service_manager_is_told_of_the_start_and_the_stop() {
         assert_eq!(hear(), "READY=1");
         process.signal("-TERM");
         assert_eq!(hear(), "STOPPING=1");
-        assert_eq!(process.wait(), Some(0));
+        assert_eq!(process.wait().code(), Some(0));
     }
     let _ = std::fs::remove_file(path);
 }
@@ -392,7 +319,7 @@ fn sigterm_and_sigint_stop_gracefully_with_exit_code_0() {
         slow.expect_end();
         idle.expect_end();
         drop((slow, idle));
-        assert_eq!(process.wait(), Some(0), "{signal}");
+        assert_eq!(process.wait().code(), Some(0), "{signal}");
         assert!(is_refused(process.addr));
     }
 }
@@ -410,7 +337,7 @@ fn a_second_signal_ends_the_process_at_once() {
         assert!(process.child.try_wait().unwrap().is_none(), "it waits for the request");
         let began = Instant::now();
         process.signal(second);
-        let code = process.wait();
+        let code = process.wait().code();
         assert_ne!(code, Some(0), "{first} {second}: a request was cut");
         assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
     }
@@ -421,14 +348,14 @@ fn a_second_signal_ends_the_process_at_once() {
 fn the_stop_is_logged_with_what_became_of_the_connections() {
     let mut process = Process::start();
     process.signal("-TERM");
-    assert_eq!(process.wait(), Some(0));
+    assert_eq!(process.wait().code(), Some(0));
     let says_so = || process.lines.lock().unwrap().iter().any(|line| line.contains("stopped"));
     wait_until("it is logged", says_so);
 }
 
 /// Runs the example to its end, which is to come soon; returns its exit code and standard error.
 fn run_to_end(port: &str) -> (Option<i32>, String) {
-    let mut child = Command::new(conformance())
+    let mut child = Command::new(example("conformance", &[]))
         .arg(port)
         .env("RUST_LOG", "info")
         .env_remove("RUST_BACKTRACE")

@@ -10,21 +10,18 @@ use futures_core::Stream;
 use snow::{Bytes, Config, Future, Request, Response, Snow, TimeoutFuture, get, post};
 use std::{
     env, fs,
-    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     os::unix::net::UnixDatagram,
     path::PathBuf,
     pin::Pin,
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    process::Command,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     task::{Context, Poll},
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, wait_until};
+use util::{Client, PATIENCE, Process, wait_until};
 
 /// Holds the port that the process serves on; unless it is set, this is a test and no server.
 const SERVED: &str = "SNOW_STOPPING_SERVED";
@@ -98,14 +95,6 @@ fn a_server_in_a_process_of_its_own() {
     assert!(server.and_then(snow::Server::run).is_ok());
 }
 
-/// A server in a process of its own.
-struct Process {
-    child: Child,
-    addr: SocketAddr,
-    /// What it has logged.
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
 impl Process {
     fn start() -> Process {
         Process::start_on(0, None)
@@ -113,49 +102,23 @@ impl Process {
 
     /// Starts it on a port, with a supervisor's socket if there is one, and waits until it serves.
     fn start_on(port: u16, supervisor: Option<&PathBuf>) -> Process {
-        let mut command = Command::new(env::current_exe().expect("the test has a path"));
-        command
-            .args(["--exact", "a_server_in_a_process_of_its_own", "--nocapture"])
-            .env(SERVED, port.to_string())
-            .env_remove("NOTIFY_SOCKET")
-            .envs(supervisor.map(|path| ("NOTIFY_SOCKET", path)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the server starts");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let (read, stderr) = (Arc::clone(&lines), child.stderr.take().unwrap());
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines() {
-                read.lock().unwrap().push(line.unwrap());
-            }
-        });
-        let port = || {
-            let lines = lines.lock().unwrap();
-            let rest = lines.iter().find_map(|line| line.split_once("http://127.0.0.1:"))?.1;
-            rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u16>().ok()
-        };
-        wait_until("it says where it serves", || port().is_some());
-        let addr = SocketAddr::from(([127, 0, 0, 1], port().unwrap()));
-        Process { child, addr, lines }
+        Process::spawn(
+            Command::new(env::current_exe().expect("the test has a path"))
+                .args(["--exact", "a_server_in_a_process_of_its_own", "--nocapture"])
+                .env(SERVED, port.to_string())
+                .env_remove("NOTIFY_SOCKET")
+                .envs(supervisor.map(|path| ("NOTIFY_SOCKET", path))),
+        )
     }
 
     fn terminate(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(status.expect("kill runs").success());
+        self.signal("-TERM");
     }
 
     /// Waits for the end, which is to be a success.
     #[track_caller]
     fn expect_success(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            match self.child.try_wait().expect("it can be waited for") {
-                Some(status) => break status,
-                None => assert!(Instant::now() < deadline, "it does not end"),
-            }
-            thread::sleep(millis(1));
-        };
+        let status = self.wait();
         assert!(status.success(), "{status}");
     }
 
@@ -171,13 +134,6 @@ impl Process {
         };
         wait_until("it says what became of the connections", || find().is_some());
         find().unwrap()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -2,22 +2,21 @@
 
 #![allow(dead_code, reason = "every test crate uses only a part of it")]
 
-use crate::util::{Answer, Client, serve, wait_until};
+pub(crate) use crate::util::Process;
+use crate::util::{Answer, Client, example, serve};
 use snow::{
     Running, Snow, mount,
     uploads::{Upload, Uploads},
 };
 use std::{
     env, fs,
-    io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
 };
 
 pub(crate) const OCTETS: (&str, &str) = ("Content-Type", "application/offset+octet-stream");
@@ -192,45 +191,22 @@ pub(crate) fn bytes(len: usize) -> Vec<u8> {
     std::iter::repeat_with(word).flatten().take(len).collect()
 }
 
-/// The example, as a process of its own; killed when it is dropped.
-pub(crate) struct Process {
-    child: Child,
-    pub(crate) addr: SocketAddr,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
 impl Process {
+    /// Starts the example.
     pub(crate) fn start(dir: &Dir) -> Process {
         Process::start_after(dir, "true")
     }
 
     /// Starts it from a shell that does `first` before, and waits until it serves.
     pub(crate) fn start_after(dir: &Dir, first: &str) -> Process {
-        let mut child = Command::new("sh")
-            .args(["-c", &format!(r#"{first}; exec "$0" "$@""#)])
-            .arg(example())
-            .arg("127.0.0.1:0")
-            .arg(dir.path())
-            .env("RUST_LOG", "info")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the example starts");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let (read, stderr) = (Arc::clone(&lines), child.stderr.take().unwrap());
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines() {
-                read.lock().unwrap().push(line.unwrap());
-            }
-        });
-        let port = || {
-            let lines = lines.lock().unwrap();
-            let rest = lines.iter().find_map(|line| line.split_once("http://127.0.0.1:"))?.1;
-            rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u16>().ok()
-        };
-        wait_until("it says where it serves", || port().is_some());
-        let addr = SocketAddr::from(([127, 0, 0, 1], port().unwrap()));
-        Process { child, addr, lines }
+        Process::spawn(
+            Command::new("sh")
+                .args(["-c", &format!(r#"{first}; exec "$0" "$@""#)])
+                .arg(example("uploads", &["uploads"]))
+                .arg("127.0.0.1:0")
+                .arg(dir.path())
+                .env("RUST_LOG", "info"),
+        )
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -239,40 +215,6 @@ impl Process {
 
     /// Has it stop in good order.
     pub(crate) fn terminate(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.id().to_string()]).status();
-        assert!(status.expect("kill runs").success());
+        self.signal("-TERM");
     }
-
-    /// Returns how many lines of the log contain `words`.
-    pub(crate) fn logged(&self, words: &str) -> usize {
-        self.lines.lock().unwrap().iter().filter(|line| line.contains(words)).count()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.child.kill().expect("it is killed");
-        self.child.wait().expect("it has ended");
-    }
-}
-
-/// Returns the example, built as this test was.
-fn example() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let path = BUILT.get_or_init(|| {
-        let test = env::current_exe().expect("the test has a path");
-        let target = test.ancestors().nth(2).expect("it is in target/…/deps");
-        let path = target.join("examples").join(format!("uploads{}", env::consts::EXE_SUFFIX));
-        if !path.exists() {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--features", "uploads", "--example", "uploads"]);
-            if !cfg!(debug_assertions) {
-                cargo.arg("--release");
-            }
-            let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
-            assert!(status.expect("cargo runs").success(), "the example does not build");
-        }
-        path
-    });
-    path.clone()
 }

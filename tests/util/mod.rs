@@ -6,8 +6,10 @@
 
 mod answer;
 pub(crate) mod cuts;
+mod process;
 
 pub(crate) use answer::Answer;
+pub(crate) use process::{Process, example};
 
 use snow::{Running, Snow};
 use std::{
