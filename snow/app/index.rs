@@ -17,14 +17,14 @@ pub(super) enum Reach {
 /// A literal, as it goes on from that of the node above, and the routes that have it.
 #[derive(Default)]
 pub(super) struct Index {
+    /// What is behind the byte that led here.
     label: Vec<u8>,
-    /// Routes for paths that begin so, ascending.
+    /// Routes for paths that go on behind this, ascending.
     starts: Vec<RouteNumber>,
-    /// Routes for paths that end here, ascending.
-    exact: Vec<RouteNumber>,
-    /// The first byte of each child's label, all different, in the order of the children.
-    keys: Vec<u8>,
-    children: Vec<Index>,
+    /// Routes for paths that end here, those of `starts` among them, ascending.
+    ends: Vec<RouteNumber>,
+    /// By the byte that leads there, all different.
+    children: Vec<(u8, Index)>,
 }
 
 impl Index {
@@ -35,48 +35,50 @@ impl Index {
             self.split(shared);
         }
         match &literal[shared..] {
-            [] => match reach {
-                Reach::Exact => self.exact.push(number),
-                Reach::Start => self.starts.push(number),
-            },
-            rest @ [key, ..] => {
-                let at = self.keys.iter().position(|known| known == key).unwrap_or_else(|| {
-                    self.keys.push(*key);
-                    self.children.push(Index { label: rest.to_vec(), ..Index::default() });
-                    self.children.len() - 1
-                });
-                self.children[at].insert(rest, reach, number);
+            [] => {
+                self.ends.push(number);
+                if reach == Reach::Start {
+                    self.starts.push(number);
+                }
             }
+            [key, rest @ ..] => match self.children.iter_mut().find(|(known, _)| known == key) {
+                Some((_, child)) => child.insert(rest, reach, number),
+                None => {
+                    let mut child = Index { label: rest.to_vec(), ..Index::default() };
+                    child.insert(rest, reach, number);
+                    self.children.push((*key, child));
+                }
+            },
         }
     }
 
     /// Leaves `len` bytes of the label here, and moves all else to a child.
     fn split(&mut self, len: usize) {
-        let label = self.label.split_off(len);
-        let above = Index {
-            label: std::mem::take(&mut self.label),
-            keys: vec![label[0]],
-            ..Index::default()
-        };
+        let mut label = self.label.split_off(len);
+        let key = label.remove(0);
+        let above = Index { label: std::mem::take(&mut self.label), ..Index::default() };
         let below = std::mem::replace(self, above);
-        self.children.push(Index { label, ..below });
+        self.children.push((key, Index { label, ..below }));
     }
 
     /// Calls `visit` with the routes that may match `path`, in lists that are each ascending.
     pub(super) fn visit<'a>(&'a self, path: &[u8], mut visit: impl FnMut(&'a [RouteNumber])) {
-        let (mut node, mut rest) = (self, path);
         // The root has no label.
+        let (mut node, mut rest) = (self, path);
         loop {
-            if !node.starts.is_empty() {
-                visit(&node.starts);
+            let candidates = if rest.is_empty() { &node.ends } else { &node.starts };
+            if !candidates.is_empty() {
+                visit(candidates);
             }
-            let Some(key) = rest.first() else { return visit(&node.exact) };
-            let Some(at) = node.keys.iter().position(|known| known == key) else { return };
-            node = &node.children[at];
-            match rest.strip_prefix(&*node.label) {
-                Some(behind) => rest = behind,
-                None => return,
+            let [key, behind @ ..] = rest else { return };
+            let Some((_, child)) = node.children.iter().find(|(known, _)| known == key) else {
+                return;
+            };
+            // Many labels are empty, which saves a call.
+            if !(child.label.is_empty() || behind.starts_with(&child.label)) {
+                return;
             }
+            (node, rest) = (child, &behind[child.label.len()..]);
         }
     }
 }

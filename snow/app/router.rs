@@ -192,11 +192,9 @@ impl Entry {
 /// The place of a route in the table; small, as every connection that waits remembers one.
 pub(crate) type RouteNumber = u32;
 
-/// What the table says about a request.
+/// Why a request has no route.
 #[derive(Debug)]
-pub(crate) enum Found {
-    /// The route at this index.
-    Route(RouteNumber),
+pub(crate) enum Missed {
     /// `OPTIONS`, which no route takes itself: the methods there are.
     Options(String),
     /// There are routes for this path, for these other methods.
@@ -205,18 +203,6 @@ pub(crate) enum Found {
     UnknownMethod,
     /// No route at all.
     Nothing,
-}
-
-impl Found {
-    pub(crate) fn route(&self) -> Option<RouteNumber> {
-        match self {
-            Found::Route(route) => Some(*route),
-            Found::Options(_)
-            | Found::MethodNotAllowed(_)
-            | Found::UnknownMethod
-            | Found::Nothing => None,
-        }
-    }
 }
 
 /// The whole table.
@@ -320,30 +306,38 @@ impl Router {
         path: &[u8],
         caches: &mut Caches,
         groups: &mut Vec<Option<Span>>,
-    ) -> Found {
-        let mut best = RouteNumber::MAX;
+    ) -> Option<RouteNumber> {
+        let mut best = None;
         groups.clear();
         self.index.visit(path, |candidates| {
-            // Ascending, so the first match is the best of these.
-            for &number in candidates {
-                let entry = self.entry(number);
-                if number >= best {
-                    return;
-                }
-                if entry.takes(method) && entry.pattern.matches_into(number, path, caches, groups) {
-                    best = number;
-                    return;
-                }
-            }
+            let first = self.first_match(candidates, best, method, path, caches, groups);
+            best = first.or(best);
         });
-        match best {
-            RouteNumber::MAX => self.explain(method, path, caches),
-            number => Found::Route(number),
-        }
+        best
     }
 
-    /// Says why there is no route.
-    fn explain(&self, method: &Method, path: &[u8], caches: &mut Caches) -> Found {
+    /// Finds the first of the candidates that matches and comes before `best`.
+    // Apart, so that the walk to it has the registers to itself.
+    #[inline(never)]
+    fn first_match(
+        &self,
+        candidates: &[RouteNumber],
+        best: Option<RouteNumber>,
+        method: &Method,
+        path: &[u8],
+        caches: &mut Caches,
+        groups: &mut Vec<Option<Span>>,
+    ) -> Option<RouteNumber> {
+        let end = best.unwrap_or(RouteNumber::MAX);
+        // Ascending, so the first match is the best of these.
+        candidates.iter().copied().take_while(|number| *number < end).find(|&number| {
+            let entry = self.entry(number);
+            entry.takes(method) && entry.pattern.matches_into(number, path, caches, groups)
+        })
+    }
+
+    /// Says why a path has no route.
+    pub(crate) fn explain(&self, method: &Method, path: &[u8], caches: &mut Caches) -> Missed {
         let mut allowed = Vec::new();
         self.index.visit(path, |candidates| {
             for &number in candidates {
@@ -356,21 +350,21 @@ impl Router {
             }
         });
         if !is_usual(method) && !self.methods.contains(method) {
-            return Found::UnknownMethod;
+            return Missed::UnknownMethod;
         }
         match (allowed.is_empty(), method) {
-            (true, _) => Found::Nothing,
-            (false, &Method::OPTIONS) => Found::Options(list(allowed)),
-            (false, _) => Found::MethodNotAllowed(list(allowed)),
+            (true, _) => Missed::Nothing,
+            (false, &Method::OPTIONS) => Missed::Options(list(allowed)),
+            (false, _) => Missed::MethodNotAllowed(list(allowed)),
         }
     }
 
-    /// Answers a request that is about no path: `OPTIONS *` and `CONNECT`.
-    pub(crate) fn find_pathless(&self, method: &Method) -> Found {
+    /// Says why a request has no route that is about no path: `OPTIONS *` and `CONNECT`.
+    pub(crate) fn explain_pathless(&self, method: &Method) -> Missed {
         if method == Method::OPTIONS {
-            return Found::Options(list(self.methods.clone()));
+            return Missed::Options(list(self.methods.clone()));
         }
-        Found::UnknownMethod
+        Missed::UnknownMethod
     }
 }
 

@@ -4,12 +4,12 @@ use super::{
     App,
     binding::Bound,
     handler::BoxHandler,
-    router::{Caches, Found, RouteNumber},
+    router::{Caches, Missed, RouteNumber},
     server::Connection,
 };
 use crate::{
     Error, ErrorKind,
-    http::{Context, Preface, Response, reason_text},
+    http::{Context, Preface, Request, Response, reason_text},
     net::{LAST_ARRIVALS, Listener, TcpListener, Transport, client_of},
     rt::{
         Handle, StopSignal, Stopping, Time, panic_message, sleep, spawn, spawn_unpin, timeout,
@@ -87,16 +87,28 @@ impl Worker {
     }
 
     /// Finds the route of a request, and leaves with it what that needs.
-    pub(super) fn find(&self, parts: &mut crate::http::Parts) -> Found {
-        let router = &self.app.router;
+    pub(super) fn find(&self, parts: &mut crate::http::Parts) -> Option<RouteNumber> {
         let head = &parts.head;
+        parts.route = RouteNumber::MAX;
         if head.is_pathless {
-            return router.find_pathless(&head.method);
+            return None;
         }
         let caches = &mut self.caches.borrow_mut();
-        let found = router.find(&head.method, &head.path, caches, &mut parts.groups);
-        parts.route = found.route().map_or(usize::MAX, |route| route as usize);
-        found
+        let route = self.app.router.find(&head.method, head.path(), caches, &mut parts.groups)?;
+        parts.route = route;
+        Some(route)
+    }
+
+    /// Says why a request has no route.
+    pub(super) fn explain(&self, request: &Request) -> Missed {
+        let head = &request.parts().head;
+        match head.is_pathless {
+            true => self.app.router.explain_pathless(&head.method),
+            false => {
+                let caches = &mut self.caches.borrow_mut();
+                self.app.router.explain(&head.method, head.path(), caches)
+            }
+        }
     }
 
     /// Returns the handler of a route, or the one for what was not found, and its timeout.

@@ -204,15 +204,43 @@ impl Conn {
         }
     }
 
-    /// Writes the head of the answer that is owed; false when none is.
+    /// Writes the head of the answer that is owed, if one is; its content is written piece by piece.
     pub(crate) fn write_head(
         &mut self,
         out: &mut Vec<u8>,
         response: &Response,
         preface: &Preface,
         config: &Config,
-    ) -> bool {
-        let Writing::Response(mut owed) = self.writing else { return false };
+    ) {
+        if let Some((framing, owed)) = self.begin_response(out, response, preface, config) {
+            self.writing = Writing::Content { framing, owed };
+        }
+    }
+
+    /// Writes the head of the answer that is owed, whose content is in memory and sent behind it by
+    /// whoever holds it, and returns whether content may follow, and what is to be done then.
+    pub(crate) fn write_whole_head(
+        &mut self,
+        out: &mut Vec<u8>,
+        response: &Response,
+        preface: &Preface,
+        config: &Config,
+    ) -> (bool, After) {
+        match self.begin_response(out, response, preface, config) {
+            Some((framing, owed)) => (framing != Framing::Nothing, self.after(owed)),
+            None => (false, After::Close { lingers: false }),
+        }
+    }
+
+    /// Writes a head; `None` when no answer is owed.
+    fn begin_response(
+        &mut self,
+        out: &mut Vec<u8>,
+        response: &Response,
+        preface: &Preface,
+        config: &Config,
+    ) -> Option<(Framing, Owed)> {
+        let Writing::Response(mut owed) = self.writing else { return None };
         // A client that was never told to go on may or may not send its content: what comes next
         // could be taken for either (RFC 9110, section 10.1.1).
         if let Reading::Content { is_continue_due: true, .. } = self.reading {
@@ -223,8 +251,7 @@ impl Conn {
             owed.is_keep_alive = false;
         }
         let framing = encode::write_head(out, response, &mut owed, preface);
-        self.writing = Writing::Content { framing, owed };
-        true
+        Some((framing, owed))
     }
 
     /// Returns whether content may follow the head that was written.

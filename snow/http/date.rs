@@ -1,6 +1,8 @@
-//! What every response begins with, rendered once a second from a time it is given: the status line
-//! of a 200, the `Date` field (RFC 9110, section 6.6.1), and `Server` if it is wanted.
+//! What responses begin with, rendered once a second from a time it is given: the status line of a
+//! 200, the `Date` field (RFC 9110, section 6.6.1), `Server` if it is wanted, and the `Content-Type`
+//! that the kind of content implies.
 
+use super::response::ContentType;
 use http::HeaderValue;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,40 +12,46 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
 /// `Date: ` and a date, which always has 29 bytes, and the line's end.
 const DATE_LEN: usize = 6 + 29 + 2;
 
-/// The start of a response head, in one piece.
+/// The starts of response heads, each in one piece.
 pub(crate) struct Preface {
-    block: Vec<u8>,
+    /// One for each type of content, in the order of [`ContentType::ALL`].
+    blocks: [Vec<u8>; ContentType::ALL.len()],
 }
 
 impl Preface {
     /// Makes a preface without a date; [`set_date`](Preface::set_date) comes before its use.
     pub(crate) fn new(server: Option<&HeaderValue>) -> Preface {
-        let mut block = OK.to_vec();
-        block.resize(OK.len() + DATE_LEN, 0);
-        if let Some(server) = server {
-            block.extend_from_slice(b"Server: ");
-            block.extend_from_slice(server.as_bytes());
-            block.extend_from_slice(b"\r\n");
-        }
-        Preface { block }
+        let blocks = ContentType::ALL.map(|content_type| {
+            let mut block = OK.to_vec();
+            block.resize(OK.len() + DATE_LEN, 0);
+            let server = server.map(|server| ("Server", server.as_bytes()));
+            let content_type = content_type.as_str().map(|text| ("Content-Type", text.as_bytes()));
+            for (name, value) in [server, content_type].into_iter().flatten() {
+                block.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+            }
+            block
+        });
+        Preface { blocks }
     }
 
     /// Sets the date, and returns for how long it is true.
     pub(crate) fn set_date(&mut self, wall: SystemTime) -> Duration {
         let date = format!("Date: {}\r\n", httpdate::fmt_http_date(wall));
-        self.block[OK.len()..OK.len() + DATE_LEN].copy_from_slice(date.as_bytes());
+        for block in &mut self.blocks {
+            block[OK.len()..OK.len() + DATE_LEN].copy_from_slice(date.as_bytes());
+        }
         let into_second = wall.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
         Duration::from_secs(1) - Duration::from_nanos(into_second.into())
     }
 
     /// Returns the status line of a 200 and the fields.
-    pub(crate) fn with_ok(&self) -> &[u8] {
-        &self.block
+    pub(crate) fn with_ok(&self, content_type: ContentType) -> &[u8] {
+        &self.blocks[content_type as usize]
     }
 
     /// Returns the fields.
-    pub(crate) fn fields(&self) -> &[u8] {
-        &self.block[OK.len()..]
+    pub(crate) fn fields(&self, content_type: ContentType) -> &[u8] {
+        &self.with_ok(content_type)[OK.len()..]
     }
 }
 
@@ -56,10 +64,15 @@ mod tests {
         let mut preface = Preface::new(Some(&HeaderValue::from_static("snow")));
         let mut at = |millis: u64| {
             let left = preface.set_date(UNIX_EPOCH + Duration::from_millis(millis));
-            (String::from_utf8(preface.fields().to_vec()).unwrap(), left.as_millis())
+            let fields = preface.fields(ContentType::Html).to_vec();
+            (String::from_utf8(fields).unwrap(), left.as_millis())
         };
-        let text =
-            |second| format!("Date: Sun, 06 Nov 1994 08:49:{second} GMT\r\nServer: snow\r\n");
+        let text = |second| {
+            format!(
+                "Date: Sun, 06 Nov 1994 08:49:{second} GMT\r\nServer: snow\r\n\
+                 Content-Type: text/html; charset=utf-8\r\n"
+            )
+        };
         assert_eq!(at(784_111_777_000), (text(37), 1000));
         assert_eq!(at(784_111_777_999), (text(37), 1));
         assert_eq!(at(784_111_778_000), (text(38), 1000));

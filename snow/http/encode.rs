@@ -68,15 +68,10 @@ pub(crate) fn write_head(
     owed.is_keep_alive &= framing != Framing::UntilClose && !wants_close(response);
 
     if response.status == StatusCode::OK {
-        out.extend_from_slice(preface.with_ok());
+        out.extend_from_slice(preface.with_ok(response.content_type));
     } else {
         write_status_line(out, response.status);
-        out.extend_from_slice(preface.fields());
-    }
-    if let Some(content_type) = response.content_type {
-        out.extend_from_slice(b"Content-Type: ");
-        out.extend_from_slice(content_type.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(preface.fields(response.content_type));
     }
     for (name, value) in &response.headers {
         if !is_servers(name) {

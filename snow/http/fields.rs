@@ -69,7 +69,8 @@ fn check_line_end(input: &[u8], at: usize) -> Result<()> {
 fn heed(name: &str, value: &[u8], span: Span, facts: &mut Facts, head: &mut Head) -> Result<()> {
     // Most fields are none of these, and their length alone says so.
     match name.len() {
-        4 if name.eq_ignore_ascii_case("host") => {
+        // As it is mostly written: one comparison.
+        4 if name == "Host" || name.eq_ignore_ascii_case("host") => {
             if head.host.replace(span).is_some() {
                 return Err(bad("the Host field is there twice"));
             }

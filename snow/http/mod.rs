@@ -28,12 +28,15 @@ pub(crate) use date::Preface;
 pub(crate) use fields::ContentFraming;
 pub(crate) use parse::Span;
 pub(crate) use request::{Context, Parts, RequestBody, States};
-pub(crate) use response::{Content, ContentStream, FileContent, MakeTrailers, reason_text};
+pub(crate) use response::{
+    Content, ContentStream, FileContent, MakeTrailers, StreamContent, reason_text,
+};
 
 use crate::{Error, ErrorKind};
 use std::borrow::Cow;
 
 /// Makes the error of a message that cannot be understood.
+#[cold]
 fn bad(reason: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::BadRequest, reason)
 }

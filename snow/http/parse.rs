@@ -28,11 +28,14 @@ const MAX_METHOD_BYTES: usize = 32;
 /// The usual version, as long as every other one.
 const VERSION: &[u8] = b"HTTP/1.1";
 
+/// What most request lines end with.
+const USUAL_END: &[u8] = b"HTTP/1.1\r\n";
+
 /// Bytes of a request line besides its method and target.
 const LINE_BYTES: usize = "  HTTP/1.1\r\n".len();
 
 /// A place in the text of a head, which is shorter than 64 KiB.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Span {
     pub(super) start: u16,
     end: u16,
@@ -46,6 +49,11 @@ impl Span {
 
     pub(crate) fn range(self) -> Range<usize> {
         usize::from(self.start)..usize::from(self.end)
+    }
+
+    /// Returns the same place in a text that has so many more bytes before it.
+    fn behind(self, offset: u16) -> Span {
+        Span { start: self.start + offset, end: self.end + offset }
     }
 }
 
@@ -73,8 +81,7 @@ pub(crate) struct Head {
     pub(crate) expects_continue: bool,
     /// `OPTIONS *` or `CONNECT`: about no path.
     pub(crate) is_pathless: bool,
-    /// The path, decoded; UTF-8.
-    pub(crate) path: Vec<u8>,
+    path: Path,
     /// All bytes of the head, from the method to the empty line.
     pub(crate) text: Vec<u8>,
     pub(crate) target: Span,
@@ -84,6 +91,30 @@ pub(crate) struct Head {
     /// The authority of the target, else the value of `Host`.
     pub(crate) host: Option<Span>,
     pub(crate) fields: Vec<Field>,
+}
+
+impl Head {
+    /// Returns the path, decoded; UTF-8.
+    pub(crate) fn path(&self) -> &[u8] {
+        match &self.path {
+            Path::Sent(span) => &self.text[span.range()],
+            Path::Decoded(path) => path,
+        }
+    }
+}
+
+/// Where the path of a request is.
+#[derive(Debug)]
+enum Path {
+    /// In the text, which is the path as it is.
+    Sent(Span),
+    Decoded(Vec<u8>),
+}
+
+impl Default for Path {
+    fn default() -> Path {
+        Path::Sent(Span::default())
+    }
 }
 
 /// How far the search for the end of a head has come.
@@ -152,15 +183,15 @@ fn wants_look(input: &[u8], scan: &Scan) -> bool {
 /// Takes the request line (RFC 9112, section 3) apart, as far as it is there, and returns its length;
 /// `None` when that is not all.
 fn parse_line(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
-    let Some((method, method_len)) = parse_method(input)? else { return Ok(None) };
+    let Some(method_len) = parse_method(input, &mut head.method)? else { return Ok(None) };
     let rest = &input[method_len + 1..];
     let extent = target::measure(rest);
-    if extent.len > config.max_target_bytes {
+    if extent.len() > config.max_target_bytes {
         return Err(Error::new(ErrorKind::TargetTooLong, "the request target is too long"));
     }
-    let (target, rest) = match rest.split_at(extent.len) {
+    let (target, rest) = match rest.split_at(extent.len()) {
         (_, []) => return Ok(None),
-        (target, [b' ', rest @ ..]) if extent.len > 0 => (target, rest),
+        (target, [b' ', rest @ ..]) if extent.len() > 0 => (target, rest),
         (_, [b' ' | b'\r' | b'\n', ..]) => {
             return Err(bad("the request line is not a method, a target and a version"));
         }
@@ -169,45 +200,55 @@ fn parse_line(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<u
             return Err(bad(format!("byte {at} of the target, 0x{byte:02x}, cannot stand there")));
         }
     };
-    let Some(version) = parse_version(rest)? else { return Ok(None) };
-    match &rest[VERSION.len()..] {
-        [b'\r', b'\n', ..] => {}
-        [] | [b'\r'] => return Ok(None),
-        _ => return Err(bad("the request line does not end after the version")),
-    }
-    head.method = method;
-    head.version = version;
+    head.version = match rest.starts_with(USUAL_END) {
+        true => Version::Http11,
+        false => match parse_line_end(rest)? {
+            Some(version) => version,
+            None => return Ok(None),
+        },
+    };
     head.target = Span::of(target, input);
     take_target(target, extent, head)?;
-    Ok(Some(method_len + extent.len + LINE_BYTES))
+    Ok(Some(method_len + extent.len() + LINE_BYTES))
 }
 
 /// Reads the method and the space behind it, and returns how long it is; `None` when that is not all
 /// there.
-fn parse_method(input: &[u8]) -> Result<Option<(Method, usize)>> {
-    // What most requests begin with.
+fn parse_method(input: &[u8], method: &mut Method) -> Result<Option<usize>> {
+    // What most requests begin with, the one before on this storage too.
     if input.starts_with(b"GET ") {
-        return Ok(Some((Method::GET, 3)));
+        if *method != Method::GET {
+            *method = Method::GET;
+        }
+        return Ok(Some(3));
     }
-    let len = input.iter().position(|&byte| !target::is_token(byte)).unwrap_or(input.len());
+    let len = target::token_len(input);
     if len > MAX_METHOD_BYTES {
         return Err(Error::new(ErrorKind::NotImplemented, "the method is too long"));
     }
     match input.get(len) {
         None => Ok(None),
-        Some(b' ') if len > 0 => match Method::from_bytes(&input[..len]) {
-            Ok(method) => Ok(Some((method, len))),
-            Err(_) => Err(bad("the method is not a token")),
-        },
+        Some(b' ') if len > 0 => {
+            *method =
+                Method::from_bytes(&input[..len]).map_err(|_| bad("the method is not a token"))?;
+            Ok(Some(len))
+        }
         Some(byte) => Err(bad(format!("byte {len}, 0x{byte:02x}, cannot stand in a method"))),
+    }
+}
+
+/// Reads the version and the line's end; `None` when they have not come in full.
+fn parse_line_end(rest: &[u8]) -> Result<Option<Version>> {
+    let Some(version) = parse_version(rest)? else { return Ok(None) };
+    match &rest[VERSION.len()..] {
+        [b'\r', b'\n', ..] => Ok(Some(version)),
+        [] | [b'\r'] => Ok(None),
+        _ => Err(bad("the request line does not end after the version")),
     }
 }
 
 /// Reads the version; `None` when it has not come in full.
 fn parse_version(rest: &[u8]) -> Result<Option<Version>> {
-    if rest.starts_with(VERSION) {
-        return Ok(Some(Version::Http11));
-    }
     match rest {
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', ..] => Ok(Some(Version::Http10)),
         // A later minor version is served as the highest one that is known (RFC 9110, section 2.5).
@@ -291,31 +332,21 @@ fn take_head(input: &[u8], fields: &[httparse::Header<'_>], head: &mut Head) -> 
 
 /// Finds what the target names: a path, a query, an authority.
 fn take_target(target: &[u8], extent: Extent, head: &mut Head) -> Result<()> {
-    let start = usize::from(head.target.start);
-    let shift = |range: Range<usize>| Span::from(start + range.start..start + range.end);
-    head.is_pathless = false;
-    head.authority = None;
-    head.query = None;
-    match target::parse_target(target, extent, &head.method)? {
-        Target::Origin { path, has_escapes, query } => {
-            head.query = query.map(shift);
-            target::decode_path(&target[path], has_escapes, &mut head.path)
+    let start = head.target.start;
+    let Target { authority, path, query } = target::parse_target(target, extent, &head.method)?;
+    head.authority = authority.map(|span| span.behind(start));
+    head.query = query.map(|span| span.behind(start));
+    head.is_pathless = path.is_none();
+    let path = path.unwrap_or_default();
+    head.path = match &target[path.range()] {
+        [] if !head.is_pathless => Path::Decoded(b"/".to_vec()),
+        // What has been measured is an authority first.
+        raw if extent.has_escapes || authority.is_some() && raw.contains(&b'%') => {
+            Path::Decoded(target::decode_path(raw)?)
         }
-        Target::Absolute { authority, path, query } => {
-            head.authority = Some(shift(authority));
-            head.query = query.map(shift);
-            let path = &target[path];
-            target::decode_path(path, path.contains(&b'%'), &mut head.path)
-        }
-        form @ (Target::Asterisk | Target::Authority) => {
-            if form == Target::Authority {
-                head.authority = Some(head.target);
-            }
-            head.is_pathless = true;
-            head.path.clear();
-            Ok(())
-        }
-    }
+        _ => Path::Sent(path.behind(start)),
+    };
+    Ok(())
 }
 
 /// Checks that the Host field is not empty, where the target has an authority.

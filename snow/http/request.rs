@@ -58,7 +58,7 @@ pub(crate) struct Parts {
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) context: Option<Arc<Context>>,
     /// The route that was found, as an index into `Context::group_names`.
-    pub(crate) route: usize,
+    pub(crate) route: u32,
     /// Where in the path each group of the route matched; the first is the whole match. Empty when
     /// the route is one literal path.
     pub(crate) groups: Vec<Option<Span>>,
@@ -135,7 +135,7 @@ impl Request {
     /// Returns the path, percent-decoded, without the query.
     pub fn path(&self) -> &str {
         // UTF-8, as `target::decode_path` has seen to it.
-        std::str::from_utf8(&self.parts().head.path).unwrap_or_default()
+        std::str::from_utf8(self.parts().head.path()).unwrap_or_default()
     }
 
     /// Returns the request target as it was sent.
@@ -166,12 +166,12 @@ impl Request {
     /// too.
     pub fn param(&self, name: &str) -> Option<&str> {
         let parts = self.parts();
-        let names = parts.context.as_ref()?.group_names.get(parts.route)?;
+        let names = parts.context.as_ref()?.group_names.get(parts.route as usize)?;
         let group = match names.iter().position(|known| known.as_deref() == Some(name)) {
             Some(group) => group,
             None => name.parse().ok()?,
         };
-        let path = &parts.head.path;
+        let path = parts.head.path();
         let matched = match parts.groups.get(group) {
             Some(place) => &path[(*place)?.range()],
             None if group == 0 => path,

@@ -25,57 +25,80 @@ use std::{borrow::Cow, fmt, fs::File, path::PathBuf, pin::Pin};
 pub struct Response {
     pub(crate) status: StatusCode,
     /// Kept apart from the other fields, so that the usual answer needs no list.
-    pub(crate) content_type: Option<&'static str>,
+    pub(crate) content_type: ContentType,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Body,
-    pub(crate) trailers: Option<MakeTrailers>,
     /// Why there is this answer and not the one that was meant.
     pub(crate) error: Option<Error>,
 }
 
-pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
-const HTML: &str = "text/html; charset=utf-8";
-const BYTES: &str = "application/octet-stream";
-#[cfg(feature = "json")]
-const JSON: &str = "application/json";
+/// The `Content-Type` that the kind of content implies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ContentType {
+    /// None: there is no content, or a field names its type.
+    Unsaid,
+    Text,
+    Html,
+    Bytes,
+    Json,
+}
+
+impl ContentType {
+    pub(crate) const ALL: [ContentType; 5] = [
+        ContentType::Unsaid,
+        ContentType::Text,
+        ContentType::Html,
+        ContentType::Bytes,
+        ContentType::Json,
+    ];
+
+    pub(crate) fn as_str(self) -> Option<&'static str> {
+        match self {
+            ContentType::Unsaid => None,
+            ContentType::Text => Some("text/plain; charset=utf-8"),
+            ContentType::Html => Some("text/html; charset=utf-8"),
+            ContentType::Bytes => Some("application/octet-stream"),
+            ContentType::Json => Some("application/json"),
+        }
+    }
+}
 
 impl Response {
     /// Makes an answer without content.
     pub fn new(status: StatusCode) -> Response {
         Response {
             status,
-            content_type: None,
+            content_type: ContentType::Unsaid,
             headers: Vec::new(),
             body: Body::default(),
-            trailers: None,
             error: None,
         }
     }
 
-    fn with_body(content_type: &'static str, body: Body) -> Response {
-        Response { content_type: Some(content_type), body, ..Response::new(StatusCode::OK) }
+    fn with_body(content_type: ContentType, body: Body) -> Response {
+        Response { content_type, body, ..Response::new(StatusCode::OK) }
     }
 
     /// Makes a 200 of plain text.
     pub fn text(text: impl Into<Body>) -> Response {
-        Response::with_body(TEXT, text.into())
+        Response::with_body(ContentType::Text, text.into())
     }
 
     /// Makes a 200 of HTML, which is sent as it is: escape what comes from outside.
     pub fn html(html: impl Into<Body>) -> Response {
-        Response::with_body(HTML, html.into())
+        Response::with_body(ContentType::Html, html.into())
     }
 
     /// Makes a 200 of bytes.
     pub fn bytes(bytes: impl Into<Body>) -> Response {
-        Response::with_body(BYTES, bytes.into())
+        Response::with_body(ContentType::Bytes, bytes.into())
     }
 
     /// Makes a 200 of JSON; a value that cannot be serialised makes it a 500.
     #[cfg(feature = "json")]
     pub fn json<T: serde::Serialize>(value: &T) -> Response {
         match serde_json::to_vec(value) {
-            Ok(json) => Response::with_body(JSON, json.into()),
+            Ok(json) => Response::with_body(ContentType::Json, json.into()),
             Err(error) => Response::failed(Error::from(error)),
         }
     }
@@ -97,10 +120,9 @@ impl Response {
         B: Into<Bytes>,
         E: Into<Error>,
     {
-        Response::with_body(
-            BYTES,
-            Body(Content::Stream(Box::pin(Erased { stream: Box::pin(stream) }))),
-        )
+        let pieces = Box::pin(Erased { stream: Box::pin(stream) });
+        let made = Box::new(StreamContent { pieces, trailers: None });
+        Response::with_body(ContentType::Bytes, Body(Content::Stream(made)))
     }
 
     /// Makes a 200 whose content is that of a regular file, with its length and `Last-Modified`; set
@@ -136,7 +158,10 @@ impl Response {
     /// # Ok::<(), snow::Error>(())
     /// ```
     pub fn file(path: impl Into<PathBuf>) -> Response {
-        Response::with_body(BYTES, Body(Content::File(FileContent::Named(path.into()))))
+        Response::with_body(
+            ContentType::Bytes,
+            Body(Content::File(FileContent::Named(path.into()))),
+        )
     }
 
     /// Sets the status: a `StatusCode` or a number from 200 to 999; any other makes it a 500.
@@ -162,7 +187,7 @@ impl Response {
         match (name.try_into(), value.try_into()) {
             (Ok(name), Ok(value)) => {
                 if name == header::CONTENT_TYPE {
-                    self.content_type = None;
+                    self.content_type = ContentType::Unsaid;
                     self.headers.retain(|(known, _)| known != header::CONTENT_TYPE);
                 }
                 self.headers.push((name, value));
@@ -187,7 +212,9 @@ impl Response {
     where
         F: FnOnce() -> Vec<(HeaderName, HeaderValue)> + 'static,
     {
-        self.trailers = Some(Box::new(trailers));
+        if let Content::Stream(made) = &mut self.body.0 {
+            made.trailers = Some(Box::new(trailers));
+        }
         self
     }
 
@@ -216,7 +243,7 @@ impl Response {
 
     /// Returns the first value of the field `name`, if it is visible ASCII.
     pub fn get_header(&self, name: &str) -> Option<&str> {
-        if let Some(content_type) = self.content_type {
+        if let Some(content_type) = self.content_type.as_str() {
             if name.eq_ignore_ascii_case("content-type") {
                 return Some(content_type);
             }
@@ -231,7 +258,7 @@ impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
             .field("status", &self.status)
-            .field("content_type", &self.content_type)
+            .field("content_type", &self.content_type.as_str())
             .field("headers", &self.headers)
             .field("body", &self.body)
             .finish_non_exhaustive()
@@ -258,7 +285,7 @@ pub(crate) enum Content {
     Static(&'static [u8]),
     Owned(Vec<u8>),
     Shared(Bytes),
-    Stream(ContentStream),
+    Stream(Box<StreamContent>),
     File(FileContent),
 }
 
@@ -270,10 +297,16 @@ pub(crate) enum FileContent {
     Open { file: File, len: u64 },
 }
 
+/// Content that is made while it is sent, and what comes behind it.
+pub(crate) struct StreamContent {
+    pub(crate) pieces: ContentStream,
+    pub(crate) trailers: Option<MakeTrailers>,
+}
+
 /// What makes the fields behind a stream when it has ended.
 pub(crate) type MakeTrailers = Box<dyn FnOnce() -> Trailers>;
 
-/// Content that is made while it is sent.
+/// The pieces of content that is made while it is sent.
 pub(crate) type ContentStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>>>>;
 
 impl Content {

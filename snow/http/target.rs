@@ -3,10 +3,10 @@
 //! Targets are taken as RFC 3986 writes them, with one exception: a query may contain what browsers
 //! leave unescaped there (`[ ] { } | ^` and the backtick). Escapes are decoded once, strictly.
 
-use super::bad;
+use super::{bad, parse::Span};
 use crate::{Error, Result};
 use http::Method;
-use std::{net::Ipv6Addr, ops::Range, str};
+use std::{net::Ipv6Addr, str};
 
 /// May stand in a path.
 const PATH: u8 = 1;
@@ -16,8 +16,8 @@ const QUERY: u8 = 2;
 const NAME: u8 = 4;
 /// May stand in a method or a field name.
 const TOKEN: u8 = 8;
-/// Begins an escape.
-const ESCAPE: u8 = 16;
+/// May stand in a path, and stands for itself.
+const PLAIN: u8 = 16;
 
 /// What each byte may be part of.
 static CLASSES: [u8; 256] = classes();
@@ -46,8 +46,8 @@ const fn classes() -> [u8; 256] {
         {
             classes[byte] |= TOKEN;
         }
-        if b == b'%' {
-            classes[byte] |= ESCAPE;
+        if classes[byte] & PATH != 0 && b != b'%' {
+            classes[byte] |= PLAIN;
         }
         byte += 1;
     }
@@ -56,6 +56,24 @@ const fn classes() -> [u8; 256] {
 
 fn is(byte: u8, class: u8) -> bool {
     CLASSES[byte as usize] & class != 0
+}
+
+/// Returns how many bytes at the start of `bytes` are of `class`, which is one class.
+fn run_len(bytes: &[u8], class: u8) -> usize {
+    let mut len = 0;
+    // Four at a time: half the instructions of one at a time.
+    for four in bytes.chunks_exact(4) {
+        if four.iter().fold(class, |all, &byte| all & CLASSES[byte as usize]) == 0 {
+            break;
+        }
+        len += 4;
+    }
+    len + bytes[len..].iter().take_while(|&&byte| is(byte, class)).count()
+}
+
+/// Returns how many bytes at the start of `bytes` may stand in a method or field name.
+pub(crate) fn token_len(bytes: &[u8]) -> usize {
+    run_len(bytes, TOKEN)
 }
 
 /// Returns whether `byte` may stand in a method or field name (RFC 9110, section 5.6.2).
@@ -67,45 +85,56 @@ pub(crate) fn is_token(byte: u8) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     /// Bytes that can belong to a target of some form.
-    pub(crate) len: usize,
+    len: u16,
     /// Those of them before the first that cannot stand in a path.
-    path_len: usize,
+    path_len: u16,
     /// Whether there is a percent sign among those.
-    has_escapes: bool,
+    pub(crate) has_escapes: bool,
 }
 
-/// Looks where the target ends that `start` begins with.
-// A call of its own, so that its loop has the registers to itself: 20 instructions less.
-#[inline(never)]
+impl Extent {
+    fn new(len: usize, path_len: usize, has_escapes: bool) -> Extent {
+        Extent { len: len as u16, path_len: path_len as u16, has_escapes }
+    }
+
+    pub(crate) fn len(self) -> usize {
+        self.len.into()
+    }
+
+    fn path_len(self) -> usize {
+        self.path_len.into()
+    }
+}
+
+/// Looks where the target ends that `start` begins with, which is shorter than 64 KiB.
 pub(crate) fn measure(start: &[u8]) -> Extent {
-    let mut seen = 0;
-    let path_len = start.iter().position(|&byte| {
-        let class = CLASSES[byte as usize];
-        seen |= class;
-        class & PATH == 0
-    });
-    let path_len = path_len.unwrap_or(start.len());
-    let has_escapes = seen & ESCAPE != 0;
-    // Most targets are nothing but a path.
-    let rest = &start[path_len..];
-    let len = match rest {
-        [] | [b' ', ..] => path_len,
-        _ => path_len + rest.iter().take_while(|&&byte| is(byte, PATH | QUERY)).count(),
-    };
-    Extent { len, path_len, has_escapes }
+    let len = run_len(start, PLAIN);
+    match start.get(len) {
+        // Most targets are nothing but a path.
+        None | Some(b' ') => Extent::new(len, len, false),
+        Some(byte) => measure_beyond(start, len, *byte == b'%'),
+    }
 }
 
-/// What a request target is, as places within it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Target {
-    /// `/path?query`
-    Origin { path: Range<usize>, has_escapes: bool, query: Option<Range<usize>> },
-    /// `http://authority/path?query`; the path may be empty, which stands for `/`.
-    Absolute { authority: Range<usize>, path: Range<usize>, query: Option<Range<usize>> },
-    /// `*`, of `OPTIONS`.
-    Asterisk,
-    /// `host:port`, of `CONNECT`.
-    Authority,
+/// Goes on behind the bytes of a path that stand for themselves.
+// Apart, so that others save no registers for it.
+#[inline(never)]
+fn measure_beyond(start: &[u8], plain_len: usize, has_escapes: bool) -> Extent {
+    let path_len = plain_len + run_len(&start[plain_len..], PATH);
+    // What may stand in a path may stand in a query.
+    let len = path_len + run_len(&start[path_len..], QUERY);
+    Extent::new(len, path_len, has_escapes)
+}
+
+/// What a request target names, as places within it.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Target {
+    /// That of `http://authority/path?query`, or `host:port`, of `CONNECT`.
+    pub(crate) authority: Option<Span>,
+    /// `None` for `CONNECT`, and for the `*` of `OPTIONS`; behind an authority it may be empty, which
+    /// stands for `/`.
+    pub(crate) path: Option<Span>,
+    pub(crate) query: Option<Span>,
 }
 
 /// Takes a whole target apart, which has been measured.
@@ -116,17 +145,16 @@ pub(crate) enum Target {
 pub(crate) fn parse_target(target: &[u8], extent: Extent, method: &Method) -> Result<Target> {
     if method == Method::CONNECT {
         return match check_authority(target, Port::Required) {
-            Ok(()) => Ok(Target::Authority),
+            Ok(()) => Ok(Target { authority: Some((0..target.len()).into()), ..Target::default() }),
             Err(_) => Err(bad("the target of CONNECT must be host:port")),
         };
     }
     match target {
         [b'/', ..] => {
-            let Extent { path_len, has_escapes, .. } = extent;
-            let query = query_behind(target, path_len)?;
-            Ok(Target::Origin { path: 0..path_len, has_escapes, query })
+            let path = Some((0..extent.path_len()).into());
+            Ok(Target { authority: None, path, query: query_behind(target, extent.path_len())? })
         }
-        b"*" if method == Method::OPTIONS => Ok(Target::Asterisk),
+        b"*" if method == Method::OPTIONS => Ok(Target::default()),
         _ => parse_absolute(target),
     }
 }
@@ -144,18 +172,18 @@ fn parse_absolute(target: &[u8]) -> Result<Target> {
         return Err(bad("the target's authority is empty"));
     }
     check_authority(&rest[..len], Port::Optional)?;
-    let path_start = scheme.len() + len;
-    let path_end = path_start + measure(&rest[len..]).path_len;
-    let query = query_behind(target, path_end)?;
-    Ok(Target::Absolute { authority: scheme.len()..path_start, path: path_start..path_end, query })
+    let authority = scheme.len()..scheme.len() + len;
+    let path = authority.end..authority.end + measure(&rest[len..]).path_len();
+    let query = query_behind(target, path.end)?;
+    Ok(Target { authority: Some(authority.into()), path: Some(path.into()), query })
 }
 
 /// Takes what is behind the path of `target`: nothing, or a query.
-fn query_behind(target: &[u8], path_end: usize) -> Result<Option<Range<usize>>> {
+fn query_behind(target: &[u8], path_end: usize) -> Result<Option<Span>> {
     match target.get(path_end) {
         None => Ok(None),
         Some(b'?') => match target[path_end..].iter().position(|&byte| !is(byte, QUERY)) {
-            None => Ok(Some(path_end + 1..target.len())),
+            None => Ok(Some((path_end + 1..target.len()).into())),
             Some(wrong) => Err(wrong_byte(target, path_end + wrong)),
         },
         Some(_) => Err(wrong_byte(target, path_end)),
@@ -166,28 +194,18 @@ fn wrong_byte(target: &[u8], at: usize) -> Error {
     bad(format!("byte {at} of the target, 0x{:02x}, cannot stand there unescaped", target[at]))
 }
 
-/// Decodes the percent escapes of a path into `path`, which is emptied first.
+/// Decodes the percent escapes of a path.
 ///
 /// # Errors
 ///
 /// `BadRequest` for an escape that is none, for NUL, and for what is not UTF-8.
-pub(crate) fn decode_path(raw: &[u8], has_escapes: bool, path: &mut Vec<u8>) -> Result<()> {
-    path.clear();
-    if !has_escapes {
-        // ASCII, as `measure` has seen to it.
-        path.extend_from_slice(raw);
-    } else {
-        let decoded = decode(raw).ok_or_else(|| bad("the path has an invalid percent escape"))?;
-        if decoded.contains(&0) {
-            return Err(bad("the path contains NUL"));
-        }
-        str::from_utf8(&decoded).map_err(|_| bad("the path is not UTF-8"))?;
-        path.extend_from_slice(&decoded);
+pub(crate) fn decode_path(raw: &[u8]) -> Result<Vec<u8>> {
+    let decoded = decode(raw).ok_or_else(|| bad("the path has an invalid percent escape"))?;
+    if decoded.contains(&0) {
+        return Err(bad("the path contains NUL"));
     }
-    if path.is_empty() {
-        path.push(b'/');
-    }
-    Ok(())
+    str::from_utf8(&decoded).map_err(|_| bad("the path is not UTF-8"))?;
+    Ok(decoded)
 }
 
 /// Decodes percent escapes; `None` when one is not followed by two hexadecimal digits.
@@ -263,15 +281,14 @@ pub(crate) fn check_authority(authority: &[u8], port: Port) -> Result<()> {
 /// Returns how many bytes the name at the start of an authority has.
 fn name_len(authority: &[u8]) -> Result<usize> {
     let mut len = 0;
-    while let Some(at) = authority[len..].iter().position(|&byte| !is(byte, NAME)) {
-        len += at;
+    loop {
+        len += run_len(&authority[len..], NAME);
         len += match &authority[len..] {
-            [b':', ..] => return Ok(len),
+            [] | [b':', ..] => return Ok(len),
             [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => 3,
             wrong => return Err(bad(format!("byte 0x{:02x} cannot stand in a host", wrong[0]))),
         };
     }
-    Ok(authority.len())
 }
 
 fn check_port(digits: &[u8]) -> Result<()> {
@@ -376,7 +393,6 @@ mod tests {
 
     #[test]
     fn paths_are_decoded_once_and_strictly() {
-        let mut path = Vec::new();
         for (raw, decoded) in [
             ("/a%20b", Some("/a b")),
             ("/%C3%A9", Some("/é")),
@@ -389,8 +405,8 @@ mod tests {
             ("/%ff", None),
             ("/%C3", None),
         ] {
-            let outcome = decode_path(raw.as_bytes(), raw.contains('%'), &mut path);
-            assert_eq!(outcome.ok().map(|()| &*path), decoded.map(str::as_bytes), "{raw}");
+            let outcome = decode_path(raw.as_bytes()).ok();
+            assert_eq!(outcome.as_deref(), decoded.map(str::as_bytes), "{raw}");
         }
     }
 

@@ -58,9 +58,9 @@ impl Connection {
                 self.record(&mut pending.exchange, client_closed_request(), 0);
                 Poll::Ready(Step::Wait(Wait::End(End::Close)))
             }
-            Meanwhile::Answered(response) => {
+            Meanwhile::Answered(mut response) => {
                 let exchange = mem::take(&mut pending.exchange);
-                Poll::Ready(self.respond(response, exchange, pending.feed.take(), output))
+                Poll::Ready(self.respond(&mut response, exchange, pending.feed.take(), output))
             }
         }
     }

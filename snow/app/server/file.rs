@@ -68,21 +68,24 @@ impl Download {
 
 impl Connection {
     /// Opens the file that an answer names, and has an answer to a failure reviewed.
-    pub(super) fn review(&self, response: Response, route: Option<RouteNumber>) -> Response {
-        let mut response = self.open(response).unwrap_or_else(Response::failed);
-        self.worker.review(&mut response, route);
+    pub(super) fn review(&self, response: &mut Response, route: Option<RouteNumber>) {
+        if let Err(error) = self.open(response) {
+            *response = Response::failed(error);
+        }
+        self.worker.review(response, route);
         // What `on_error` answers with may be a file, too, and missing as well.
         let status = match response.status {
             status if status.is_success() => StatusCode::INTERNAL_SERVER_ERROR,
             status => status,
         };
-        self.open(response).unwrap_or_else(|error| {
+        if let Err(error) = self.open(response) {
             log::error!("{}: no error page: {}", self.worker.route_name(route), error.chain());
-            Response::text(reason_text(status)).status(status)
-        })
+            *response = Response::text(reason_text(status)).status(status);
+        }
     }
 
-    fn open(&self, mut response: Response) -> Result<Response, Error> {
+    /// Opens the file that a response names, if it does.
+    fn open(&self, response: &mut Response) -> Result<(), Error> {
         if let Content::File(FileContent::Named(path)) = &response.body.0 {
             let (file, metadata) = open_regular(path).map_err(|error| explain(&error, path))?;
             if response.get_header(header::LAST_MODIFIED.as_str()).is_none() {
@@ -91,7 +94,7 @@ impl Connection {
             }
             response.body.0 = Content::File(FileContent::Open { file, len: metadata.len() });
         }
-        Ok(response)
+        Ok(())
     }
 
     /// Writes what was collected, the head of a file's response last, in such a way that it travels

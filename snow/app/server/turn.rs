@@ -8,16 +8,19 @@ use crate::{
     Error, ErrorKind,
     app::{
         reply::{Answer, Reply},
-        router::{Found, RouteNumber},
+        router::{Missed, RouteNumber},
         worker::Worker,
     },
-    http::{After, Body, BodyStream, Content, FileContent, Piece, Request, RequestBody, Response},
+    http::{
+        After, BodyStream, Content, FileContent, Piece, Request, RequestBody, Response,
+        StreamContent,
+    },
     net::{Scratch, Stream},
     rt::{Time, panic_message},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use std::{
-    io,
+    io, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     task::{Context, Poll, ready},
@@ -166,9 +169,9 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         let config = &worker.app.config;
         for _ in 0..config.max_pipelined.max(1) {
-            match self.take_request(&worker, rest, output, cx) {
-                Step::Next if output.len() < config.max_output_bytes => {}
-                step => return step,
+            let step = self.take_request(&worker, rest, output, cx);
+            if !matches!(step, Step::Next) || output.len() >= config.max_output_bytes {
+                return step;
             }
         }
         Step::Next
@@ -201,17 +204,28 @@ impl Connection {
         }
         let parts = request.parts_mut();
         parts.remote = self.remote;
-        let found = worker.find(parts);
-        let exchange = Exchange { route: found.route(), record };
-        match found {
-            Found::Route(route) => {
-                self.take_content(worker, route, request, exchange, rest, output, cx)
-            }
-            Found::Nothing if worker.app.not_found.is_some() => {
-                parts.context = Some(worker.context());
+        let route = worker.find(parts);
+        let exchange = Exchange { route, record };
+        match route {
+            Some(route) => self.take_content(worker, route, request, exchange, rest, output, cx),
+            None => self.miss(request, exchange, output, cx),
+        }
+    }
+
+    /// Answers a request that has no route.
+    fn miss(
+        &mut self,
+        mut request: Request,
+        exchange: Exchange,
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        match self.worker.explain(&request) {
+            Missed::Nothing if self.worker.app.not_found.is_some() => {
+                request.parts_mut().context = Some(self.worker.context());
                 self.call(request, exchange, None, output, cx)
             }
-            found => self.respond(explain(found), exchange, None, output),
+            missed => self.respond(&mut explain(missed), exchange, None, output),
         }
     }
 
@@ -336,7 +350,9 @@ impl Connection {
             Err(panic) => Reply(Answer::Now(self.panicked(&exchange, &*panic))),
         };
         let (later, is_parked) = match answer {
-            Answer::Now(response) => return self.respond(response, exchange, feed, output),
+            Answer::Now(mut response) => {
+                return self.respond(&mut response, exchange, feed, output);
+            }
             Answer::Working(later) => (later, false),
             Answer::Parked(later) => (later, true),
         };
@@ -373,61 +389,49 @@ impl Connection {
             route: None,
             record: self.begin_record(|| "-".to_string()),
         });
-        let response = Response { error: None, ..Response::failed(error) };
-        self.respond(response, exchange, None, output)
+        let mut response = Response { error: None, ..Response::failed(error) };
+        self.respond(&mut response, exchange, None, output)
     }
 
     /// Writes a response, or its head and what to wait for.
     pub(super) fn respond(
         &mut self,
-        mut response: Response,
-        mut exchange: Exchange,
+        response: &mut Response,
+        exchange: Exchange,
         feed: Option<Box<Feed>>,
         output: &mut Vec<u8>,
     ) -> Step {
         if response.error.is_some() || matches!(response.body.0, Content::File(_)) {
-            response = self.review(response, exchange.route);
+            self.review(response, exchange.route);
         }
         if self.worker.is_stopping() {
             self.conn.set_last();
         }
-        let (worker, conn) = (&self.worker, &mut self.conn);
-        conn.write_head(output, &response, &worker.preface(), &worker.app.config);
-        let Response { status, body: Body(content), trailers, .. } = response;
-        match content {
-            Content::Stream(content) => {
-                let (content, trailers) = (Contained::new(content), Contained::new(trailers));
-                if !self.conn.wants_content() {
-                    self.record(&mut exchange, status, 0);
-                    return self.finish(output, &[]);
-                }
-                let (sent, grace) = (0, Time::NEVER);
-                let outgoing = Outgoing { content, trailers, exchange, status, sent, grace, feed };
-                Step::Wait(Wait::Stream(Box::new(outgoing)))
+        match response.body.0 {
+            Content::Stream(_) | Content::File(_) => {
+                self.respond_in_pieces(response, exchange, feed, output)
             }
-            Content::File(FileContent::Open { file, len: len @ 1.. })
-                if self.conn.wants_content() =>
-            {
-                Step::Wait(Wait::File(Box::new(Download::new(file, len, exchange, status))))
+            Content::Empty | Content::Static(_) | Content::Owned(_) | Content::Shared(_) => {
+                self.respond_whole(response, exchange, output)
             }
-            content => self.respond_whole(content, exchange, status, output),
         }
     }
 
-    /// Ends a response whose content is in memory.
+    /// Writes a response whose content is in memory.
     fn respond_whole(
         &mut self,
-        content: Content,
+        response: &mut Response,
         mut exchange: Exchange,
-        status: StatusCode,
         output: &mut Vec<u8>,
     ) -> Step {
-        let bytes = match self.conn.wants_content() {
-            true => content.as_bytes().unwrap_or_default(),
+        let (worker, conn) = (&self.worker, &mut self.conn);
+        let (is_wanted, after) =
+            conn.write_whole_head(output, response, &worker.preface(), &worker.app.config);
+        let bytes = match is_wanted {
+            true => response.body.0.as_bytes().unwrap_or_default(),
             false => &[],
         };
-        self.record(&mut exchange, status, bytes.len() as u64);
-        let after = self.conn.finish_whole();
+        self.record(&mut exchange, response.status, bytes.len() as u64);
         if bytes.len() <= COPIED_CONTENT {
             output.extend_from_slice(bytes);
             return self.go_on(after);
@@ -436,7 +440,41 @@ impl Connection {
             Step::Wait(wait) => Some(lingering(wait)),
             _ => None,
         };
-        Step::Send(Box::new(Sending { content, wait }))
+        Step::Send(Box::new(Sending { content: mem::take(&mut response.body.0), wait }))
+    }
+
+    /// Writes the head of a response whose content comes piece by piece.
+    fn respond_in_pieces(
+        &mut self,
+        response: &mut Response,
+        mut exchange: Exchange,
+        feed: Option<Box<Feed>>,
+        output: &mut Vec<u8>,
+    ) -> Step {
+        let (worker, conn) = (&self.worker, &mut self.conn);
+        conn.write_head(output, response, &worker.preface(), &worker.app.config);
+        let (status, is_wanted) = (response.status, self.conn.wants_content());
+        match mem::take(&mut response.body.0) {
+            Content::Stream(made) => {
+                let StreamContent { pieces, trailers } = *made;
+                let (content, trailers) = (Contained::new(pieces), Contained::new(trailers));
+                if !is_wanted {
+                    self.record(&mut exchange, status, 0);
+                    return self.finish(output, &[]);
+                }
+                let (sent, grace) = (0, Time::NEVER);
+                let outgoing = Outgoing { content, trailers, exchange, status, sent, grace, feed };
+                Step::Wait(Wait::Stream(Box::new(outgoing)))
+            }
+            Content::File(FileContent::Open { file, len: len @ 1.. }) if is_wanted => {
+                Step::Wait(Wait::File(Box::new(Download::new(file, len, exchange, status))))
+            }
+            _ => {
+                self.record(&mut exchange, status, 0);
+                let after = self.conn.finish_whole();
+                self.go_on(after)
+            }
+        }
     }
 
     /// Ends a response whose content was made while it was sent.
@@ -479,15 +517,17 @@ pub(super) fn lingering(wait: Wait) -> Wait {
 }
 
 /// Makes the answer to a request that no route takes.
-fn explain(found: Found) -> Response {
+fn explain(missed: Missed) -> Response {
     let failed =
         |kind, reason| Response { error: None, ..Response::failed(Error::new(kind, reason)) };
-    match found {
-        Found::Options(allow) => Response::new(StatusCode::NO_CONTENT).header(header::ALLOW, allow),
-        Found::MethodNotAllowed(allow) => {
+    match missed {
+        Missed::Options(allow) => {
+            Response::new(StatusCode::NO_CONTENT).header(header::ALLOW, allow)
+        }
+        Missed::MethodNotAllowed(allow) => {
             failed(ErrorKind::MethodNotAllowed, "method not allowed").header(header::ALLOW, allow)
         }
-        Found::UnknownMethod => failed(ErrorKind::NotImplemented, "the method is not known"),
-        Found::Nothing | Found::Route(_) => failed(ErrorKind::NotFound, "not found"),
+        Missed::UnknownMethod => failed(ErrorKind::NotImplemented, "the method is not known"),
+        Missed::Nothing => failed(ErrorKind::NotFound, "not found"),
     }
 }
