@@ -284,6 +284,17 @@ fn state_is_shared_by_type() {
 }
 
 #[test]
+fn state_ends_with_the_server() {
+    let state = Arc::new(());
+    let app = Snow::new([get("^/$", |_| "hello")]).state(Arc::clone(&state));
+    let mut client = app.test_client().unwrap();
+    assert_eq!(client.get("/").send().text(), "hello");
+    drop(client);
+    // On this thread, which goes on, nothing of a request holds it.
+    assert_eq!(Arc::strong_count(&state), 1);
+}
+
+#[test]
 fn queries_are_decoded() {
     let show = |req: Request| format!("{:?}", req.query("v"));
     let mut client = Snow::new([get("^/$", show)]).test_client().unwrap();

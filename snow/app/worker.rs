@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind,
-    http::{Context, Preface, Request, Response, reason_text},
+    http::{Context, KeepsParts, Preface, Request, Response, reason_text},
     net::{LAST_ARRIVALS, Listener, TcpListener, Transport, client_of},
     rt::{
         Handle, StopSignal, Stopping, Time, panic_message, sleep, spawn, spawn_unpin, timeout,
@@ -47,6 +47,7 @@ pub(super) struct Worker {
     pub(super) handle: Handle,
     /// One for each worker, so that counting its owners costs nothing between cores.
     context: Arc<Context>,
+    _keeps_parts: KeepsParts,
     caches: RefCell<Caches>,
     preface: RefCell<Preface>,
     /// Until when its date is true.
@@ -72,6 +73,7 @@ impl Worker {
             preface_until: Cell::new(handle.now()),
             handle,
             context: Arc::new(context),
+            _keeps_parts: KeepsParts::new(),
             caches: RefCell::default(),
             stopping: Cell::new(None),
             connections: Cell::new(0),
@@ -82,8 +84,8 @@ impl Worker {
         })
     }
 
-    pub(super) fn context(&self) -> Arc<Context> {
-        Arc::clone(&self.context)
+    pub(super) fn context(&self) -> &Arc<Context> {
+        &self.context
     }
 
     /// Finds the route of a request, and leaves with it what that needs.

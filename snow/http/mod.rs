@@ -27,7 +27,7 @@ pub(crate) use date::Preface;
 #[cfg(fuzzing)]
 pub(crate) use fields::ContentFraming;
 pub(crate) use parse::Span;
-pub(crate) use request::{Context, Parts, RequestBody, States};
+pub(crate) use request::{Context, KeepsParts, Parts, RequestBody, States};
 pub(crate) use response::{
     Content, ContentStream, FileContent, MakeTrailers, StreamContent, reason_text,
 };

@@ -1,6 +1,6 @@
 //! What handlers read: a request, owned, `Send` and cheap.
 //!
-//! A request is one pointer. Its storage goes back to the thread it is dropped on and serves the next
+//! A request is one pointer. When it is dropped on a thread that serves, its storage serves the next
 //! request there, so a warm connection allocates nothing for it.
 
 use super::{
@@ -56,7 +56,9 @@ pub(crate) struct Parts {
     pub(crate) body: RequestBody,
     pub(crate) trailers: Box<[(http::HeaderName, http::HeaderValue)]>,
     pub(crate) remote: Option<SocketAddr>,
-    pub(crate) context: Option<Arc<Context>>,
+    /// Kept from one request to the next: most are of the same worker, and counting its owners is what
+    /// several threads may have to agree on.
+    context: Arc<Context>,
     /// The route that was found, as an index into `Context::group_names`.
     pub(crate) route: u32,
     /// Where in the path each group of the route matched; the first is the whole match. Empty when
@@ -80,9 +82,39 @@ const KEPT_PARTS: usize = 64;
 const KEPT_HEAD_BYTES: usize = 4096;
 
 thread_local! {
+    static SPARE: RefCell<Spare> = const { RefCell::new(Spare { keepers: 0, parts: Vec::new() }) };
+}
+
+/// Storage of requests that have been dropped on a thread.
+struct Spare {
+    /// Those for whom it is kept.
+    keepers: usize,
     // Boxed as requests hold them: they are passed on, not copied.
     #[allow(clippy::vec_box, reason = "boxes go in and out")]
-    static SPARE: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
+    parts: Vec<Box<Parts>>,
+}
+
+/// Has this thread keep the storage of requests that are dropped on it, as long as there is one of these.
+pub(crate) struct KeepsParts(());
+
+impl KeepsParts {
+    pub(crate) fn new() -> KeepsParts {
+        SPARE.with_borrow_mut(|spare| spare.keepers += 1);
+        KeepsParts(())
+    }
+}
+
+impl Drop for KeepsParts {
+    fn drop(&mut self) {
+        let parts = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            spare.keepers -= 1;
+            // Those of another keeper as well: whose state they hold cannot be told.
+            std::mem::take(&mut spare.parts)
+        });
+        // Not under the borrow: state is dropped with the last of them, and may be anything.
+        drop(parts);
+    }
 }
 
 /// A request, as a handler gets it.
@@ -99,15 +131,24 @@ thread_local! {
 /// assert_eq!(client.get("/hello/snow").send().text(), "hello, snow");
 /// ```
 pub struct Request {
-    /// `None` only while it is dropped.
+    /// `None` only when it is dropped, or taken.
     parts: Option<Box<Parts>>,
 }
 
 impl Request {
-    /// Takes empty storage, used if there is some.
-    pub(crate) fn new() -> Request {
-        let spare = SPARE.with_borrow_mut(Vec::pop);
-        Request { parts: Some(spare.unwrap_or_default()) }
+    /// Makes a request of a worker, in used storage if there is some.
+    pub(crate) fn new(context: &Arc<Context>) -> Request {
+        let spare = SPARE.with_borrow_mut(|spare| spare.parts.pop());
+        let mut parts = spare.unwrap_or_default();
+        if !Arc::ptr_eq(&parts.context, context) {
+            parts.context = Arc::clone(context);
+        }
+        Request { parts: Some(parts) }
+    }
+
+    /// Takes the request, and leaves one that is good for nothing but to be dropped.
+    pub(crate) fn take(&mut self) -> Request {
+        Request { parts: self.parts.take() }
     }
 
     pub(crate) fn parts(&self) -> &Parts {
@@ -166,7 +207,7 @@ impl Request {
     /// too.
     pub fn param(&self, name: &str) -> Option<&str> {
         let parts = self.parts();
-        let names = parts.context.as_ref()?.group_names.get(parts.route as usize)?;
+        let names = parts.context.group_names.get(parts.route as usize)?;
         let group = match names.iter().position(|known| known.as_deref() == Some(name)) {
             Some(group) => group,
             None => name.parse().ok()?,
@@ -301,10 +342,9 @@ impl Request {
     ///
     /// When none was given, which is a mistake in the program: the client sees a 500.
     pub fn state<T: Send + Sync + 'static>(&self) -> &T {
-        self.parts()
-            .context
+        let states = &self.parts().context.states;
+        states
             .iter()
-            .flat_map(|context| context.states.iter())
             .find(|(id, _)| *id == TypeId::of::<T>())
             .and_then(|(_, value)| value.downcast_ref())
             .unwrap_or_else(|| panic!("no state of type {}", std::any::type_name::<T>()))
@@ -315,8 +355,7 @@ impl Drop for Request {
     fn drop(&mut self) {
         let Some(mut parts) = self.parts.take() else { return };
         let is_small = parts.head.text.capacity() <= KEPT_HEAD_BYTES;
-        // Content, state and stream end here, whoever uses the storage next.
-        parts.context = None;
+        // Content and stream end here, whoever uses the storage next.
         if !matches!(parts.body, RequestBody::Empty) {
             parts.body = RequestBody::Empty;
         }
@@ -327,8 +366,8 @@ impl Drop for Request {
         // A thread that ends keeps nothing.
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
-            if is_small && spare.len() < KEPT_PARTS {
-                spare.push(parts);
+            if is_small && spare.keepers > 0 && spare.parts.len() < KEPT_PARTS {
+                spare.parts.push(parts);
             }
         });
     }

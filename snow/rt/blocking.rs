@@ -261,16 +261,19 @@ mod tests {
     #[test]
     fn a_panic_in_a_drop_that_nobody_awaits_costs_the_pool_nothing() {
         for _ in 0..2 * BLOCKING_THREADS {
+            let (begin, begun) = std::sync::mpsc::channel();
+            let (end, ended) = std::sync::mpsc::channel();
             block_on(async {
-                let (begin, begun) = std::sync::mpsc::channel();
                 let result = spawn(unblock(move || {
                     begin.send(()).unwrap();
-                    thread::sleep(Duration::from_millis(2));
+                    ended.recv().unwrap();
                     Fragile
                 }));
                 unblock(move || begun.recv().unwrap()).await;
                 result.cancel();
             });
+            // Nobody is left who could take it.
+            end.send(()).unwrap();
         }
         assert_eq!(block_on(unblock(|| 7)), 7);
     }

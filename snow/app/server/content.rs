@@ -89,7 +89,7 @@ impl Connection {
                 let step = match self.poll_more_content(incoming, input, cx) {
                     Poll::Ready(Ok(false)) => continue,
                     Poll::Ready(outcome) => {
-                        let request = mem::replace(&mut incoming.request, Request::new());
+                        let request = incoming.request.take();
                         let exchange = mem::take(&mut incoming.exchange);
                         match outcome {
                             Ok(_) => self.call(request, exchange, None, output, cx),

@@ -192,7 +192,7 @@ impl Connection {
         if rest.is_empty() {
             return Step::Starving;
         }
-        let mut request = Request::new();
+        let mut request = Request::new(worker.context());
         match self.conn.receive_head(rest, &worker.app.config, &mut request.parts_mut().head) {
             Ok(None) => return Step::Starving,
             Ok(Some(len)) => *rest = &rest[len..],
@@ -215,14 +215,13 @@ impl Connection {
     /// Answers a request that has no route.
     fn miss(
         &mut self,
-        mut request: Request,
+        request: Request,
         exchange: Exchange,
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Step {
         match self.worker.explain(&request) {
             Missed::Nothing if self.worker.app.not_found.is_some() => {
-                request.parts_mut().context = Some(self.worker.context());
                 self.call(request, exchange, None, output, cx)
             }
             missed => self.respond(&mut explain(missed), exchange, None, output),
@@ -284,7 +283,6 @@ impl Connection {
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Step {
-        request.parts_mut().context = Some(worker.context());
         let config = &worker.app.config;
         let options = &worker.app.router.entry(route).options;
         let limit = options.max_body_bytes.unwrap_or(config.max_body_bytes);
