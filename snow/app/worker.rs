@@ -92,7 +92,7 @@ impl Worker {
     pub(super) fn find(&self, parts: &mut crate::http::Parts) -> Option<RouteNumber> {
         let head = &parts.head;
         parts.route = RouteNumber::MAX;
-        if head.is_pathless {
+        if head.is_pathless() {
             return None;
         }
         let caches = &mut self.caches.borrow_mut();
@@ -104,7 +104,7 @@ impl Worker {
     /// Says why a request has no route.
     pub(super) fn explain(&self, request: &Request) -> Missed {
         let head = &request.parts().head;
-        match head.is_pathless {
+        match head.is_pathless() {
             true => self.app.router.explain_pathless(&head.method),
             false => {
                 let caches = &mut self.caches.borrow_mut();
@@ -167,12 +167,16 @@ impl Worker {
 
     /// Returns what every response begins with.
     pub(super) fn preface(&self) -> Ref<'_, Preface> {
-        let now = self.handle.now();
-        if now >= self.preface_until.get() {
-            let left = self.preface.borrow_mut().set_date(self.handle.wall());
-            self.preface_until.set(now + left);
+        if self.handle.now() >= self.preface_until.get() {
+            self.renew_preface();
         }
         self.preface.borrow()
+    }
+
+    #[cold]
+    fn renew_preface(&self) {
+        let left = self.preface.borrow_mut().set_date(self.handle.wall());
+        self.preface_until.set(self.handle.now() + left);
     }
 
     /// Returns whether the server has ended, on a loop that may go on.

@@ -90,13 +90,12 @@ impl Conn {
         match parse_head(input, scan, config, head) {
             Ok(None) => Ok(None),
             Ok(Some(len)) => {
-                self.reading = match head.content {
-                    ContentFraming::None => Reading::Head(Scan::default()),
-                    framing => Reading::Content {
-                        decoder: Decoder::new(framing),
+                if head.content != ContentFraming::None {
+                    self.reading = Reading::Content {
+                        decoder: Decoder::new(head.content),
                         is_continue_due: head.expects_continue,
-                    },
-                };
+                    };
+                }
                 // What follows a CONNECT may be meant for the tunnel that is not made.
                 let is_keep_alive = head.is_keep_alive && head.method != Method::CONNECT;
                 self.writing = Writing::Response(Owed {
@@ -336,6 +335,7 @@ impl Conn {
         }
     }
 
+    #[cold]
     fn end(&mut self, lingers: bool) -> After {
         self.close();
         After::Close { lingers }

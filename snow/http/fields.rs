@@ -44,15 +44,14 @@ pub(super) fn take_fields(
     let mut facts = Facts::default();
     // Before anything is heeded, so that a fault is the same however the head is cut.
     for field in fields {
-        let (name, value) = (Span::of(field.name.as_bytes(), input), Span::of(field.value, input));
-        check_line_end(input, name.start.into())?;
-        head.fields.push(Field { name, value });
+        check_line_end(input, Span::of(field.name.as_bytes(), input).start.into())?;
     }
     check_line_end(input, input.len() - 2)?;
     check_line_end(input, input.len())?;
-    for (at, field) in fields.iter().enumerate() {
-        let span = head.fields[at].value;
-        heed(field.name, field.value, span, &mut facts, head)?;
+    for field in fields {
+        let (name, value) = (Span::of(field.name.as_bytes(), input), Span::of(field.value, input));
+        head.fields.push(Field { name, value });
+        heed(field.name, field.value, value, &mut facts, head)?;
     }
     judge(&facts, head)
 }

@@ -51,9 +51,8 @@ impl Span {
         usize::from(self.start)..usize::from(self.end)
     }
 
-    /// Returns the same place in a text that has so many more bytes before it.
-    fn behind(self, offset: u16) -> Span {
-        Span { start: self.start + offset, end: self.end + offset }
+    fn is_empty(self) -> bool {
+        self.start == self.end
     }
 }
 
@@ -79,41 +78,47 @@ pub(crate) struct Head {
     pub(crate) is_keep_alive: bool,
     /// Whether the client waits for a 100 before it sends the content.
     pub(crate) expects_continue: bool,
-    /// `OPTIONS *` or `CONNECT`: about no path.
-    pub(crate) is_pathless: bool,
-    path: Path,
     /// All bytes of the head, from the method to the empty line.
     pub(crate) text: Vec<u8>,
-    pub(crate) target: Span,
-    pub(crate) query: Option<Span>,
-    /// The authority that the target names; afterwards it is `host`.
-    authority: Option<Span>,
-    /// The authority of the target, else the value of `Host`.
-    pub(crate) host: Option<Span>,
+    target: Span,
+    /// What the target names, as places within it.
+    named: Target,
+    /// The path, when it does not stand in the target as it is; UTF-8.
+    decoded_path: Option<Vec<u8>>,
+    /// The value of `Host`.
+    pub(super) host: Option<Span>,
     pub(crate) fields: Vec<Field>,
 }
 
 impl Head {
+    pub(crate) fn target(&self) -> &[u8] {
+        &self.text[self.target.range()]
+    }
+
+    /// Returns whether this is `OPTIONS *` or `CONNECT`: about no path.
+    pub(crate) fn is_pathless(&self) -> bool {
+        self.named.path.is_none()
+    }
+
     /// Returns the path, decoded; UTF-8.
     pub(crate) fn path(&self) -> &[u8] {
-        match &self.path {
-            Path::Sent(span) => &self.text[span.range()],
-            Path::Decoded(path) => path,
+        match (&self.decoded_path, self.named.path) {
+            (Some(path), _) => path,
+            (None, Some(path)) => &self.target()[path.range()],
+            (None, None) => &[],
         }
     }
-}
 
-/// Where the path of a request is.
-#[derive(Debug)]
-enum Path {
-    /// In the text, which is the path as it is.
-    Sent(Span),
-    Decoded(Vec<u8>),
-}
+    pub(crate) fn query(&self) -> Option<&[u8]> {
+        self.named.query.map(|query| &self.target()[query.range()])
+    }
 
-impl Default for Path {
-    fn default() -> Path {
-        Path::Sent(Span::default())
+    /// Returns the authority of the target, else the value of `Host` (RFC 9112, section 3.2.2).
+    pub(crate) fn host(&self) -> Option<&[u8]> {
+        match self.named.authority {
+            Some(authority) => Some(&self.target()[authority.range()]),
+            None => self.host.map(|host| &self.text[host.range()]),
+        }
     }
 }
 
@@ -238,6 +243,7 @@ fn parse_method(input: &[u8], method: &mut Method) -> Result<Option<usize>> {
 }
 
 /// Reads the version and the line's end; `None` when they have not come in full.
+#[inline(never)]
 fn parse_line_end(rest: &[u8]) -> Result<Option<Version>> {
     let Some(version) = parse_version(rest)? else { return Ok(None) };
     match &rest[VERSION.len()..] {
@@ -284,27 +290,40 @@ fn field_error(error: httparse::Error) -> Error {
 /// Parses a head into `head` and returns its length; `None` when it is not all there.
 fn parse_whole(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
     let Some(line_len) = parse_line(input, config, head)? else { return Ok(None) };
-    let mut usual = [httparse::EMPTY_HEADER; USUAL_FIELDS];
     let most = config.max_headers.min(MOST_FIELDS);
-    let few = most.min(USUAL_FIELDS);
-    match httparse::parse_headers(&input[line_len..], &mut usual[..few]) {
+    if most < USUAL_FIELDS {
+        return parse_fields(input, line_len, most, head);
+    }
+    let mut usual = [httparse::EMPTY_HEADER; USUAL_FIELDS];
+    match httparse::parse_headers(&input[line_len..], &mut usual) {
         Ok(httparse::Status::Complete((len, fields))) => {
             take_head(&input[..line_len + len], fields, head).map(Some)
         }
-        Err(httparse::Error::TooManyHeaders) if most > few => {
-            let mut many = [httparse::EMPTY_HEADER; MOST_FIELDS];
-            match httparse::parse_headers(&input[line_len..], &mut many[..most]) {
-                Ok(httparse::Status::Complete((len, fields))) => {
-                    take_head(&input[..line_len + len], fields, head).map(Some)
-                }
-                outcome => no_head(input, most, outcome),
-            }
+        Err(httparse::Error::TooManyHeaders) => parse_fields(input, line_len, most, head),
+        outcome => no_head(input, most, outcome),
+    }
+}
+
+/// Parses up to `most` fields behind the request line, whatever is usual.
+// Apart, as its room for them is.
+#[inline(never)]
+fn parse_fields(
+    input: &[u8],
+    line_len: usize,
+    most: usize,
+    head: &mut Head,
+) -> Result<Option<usize>> {
+    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    match httparse::parse_headers(&input[line_len..], &mut fields[..most]) {
+        Ok(httparse::Status::Complete((len, fields))) => {
+            take_head(&input[..line_len + len], fields, head).map(Some)
         }
         outcome => no_head(input, most, outcome),
     }
 }
 
 /// Says whether a head of at most `most` fields is not all there or at fault.
+#[cold]
 fn no_head<T>(input: &[u8], most: usize, outcome: httparse::Result<T>) -> Result<Option<usize>> {
     // A bare line feed, which `httparse` takes for a line's end, is the fault that comes first, unless
     // it is behind the field that is one too many.
@@ -322,41 +341,23 @@ fn take_head(input: &[u8], fields: &[httparse::Header<'_>], head: &mut Head) -> 
     head.text.clear();
     head.text.extend_from_slice(input);
     take_fields(input, fields, head)?;
-    if let Some(authority) = head.authority {
-        check_host(head)?;
-        // The target's authority decides over Host (RFC 9112, section 3.2.2).
-        head.host = Some(authority);
+    if head.named.authority.is_some() && head.host.is_some_and(Span::is_empty) {
+        return Err(bad("the Host field is empty and the target has an authority"));
     }
     Ok(input.len())
 }
 
 /// Finds what the target names: a path, a query, an authority.
 fn take_target(target: &[u8], extent: Extent, head: &mut Head) -> Result<()> {
-    let start = head.target.start;
-    let Target { authority, path, query } = target::parse_target(target, extent, &head.method)?;
-    head.authority = authority.map(|span| span.behind(start));
-    head.query = query.map(|span| span.behind(start));
-    head.is_pathless = path.is_none();
-    let path = path.unwrap_or_default();
-    head.path = match &target[path.range()] {
-        [] if !head.is_pathless => Path::Decoded(b"/".to_vec()),
-        // What has been measured is an authority first.
-        raw if extent.has_escapes || authority.is_some() && raw.contains(&b'%') => {
-            Path::Decoded(target::decode_path(raw)?)
+    head.named = target::parse_target(target, extent, &head.method)?;
+    head.decoded_path = match head.named {
+        Target { path: Some(path), has_escapes: true, .. } => {
+            Some(target::decode_path(&target[path.range()])?)
         }
-        _ => Path::Sent(path.behind(start)),
+        Target { path: Some(path), .. } if path.is_empty() => Some(b"/".to_vec()),
+        _ => None,
     };
     Ok(())
-}
-
-/// Checks that the Host field is not empty, where the target has an authority.
-fn check_host(head: &Head) -> Result<()> {
-    match head.host {
-        Some(host) if host.range().is_empty() => {
-            Err(bad("the Host field is empty and the target has an authority"))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -159,15 +159,6 @@ impl Request {
         self.parts.as_mut().expect("there until dropped")
     }
 
-    fn text_at(&self, span: Span) -> &[u8] {
-        &self.parts().head.text[span.range()]
-    }
-
-    /// Everything of a target is ASCII: `target::parse_target` has seen to it.
-    fn ascii_at(&self, span: Span) -> &str {
-        std::str::from_utf8(self.text_at(span)).unwrap_or_default()
-    }
-
     /// Returns the method.
     pub fn method(&self) -> &Method {
         &self.parts().head.method
@@ -181,7 +172,7 @@ impl Request {
 
     /// Returns the request target as it was sent.
     pub fn target(&self) -> &str {
-        self.ascii_at(self.parts().head.target)
+        ascii(self.parts().head.target())
     }
 
     /// Returns the protocol version.
@@ -197,7 +188,7 @@ impl Request {
     /// Returns the authority that the request is for: that of the target, if it names one, else `Host`
     /// (RFC 9112, section 3.3).
     pub fn host(&self) -> Option<&str> {
-        self.parts().head.host.map(|span| self.ascii_at(span))
+        self.parts().head.host().map(ascii)
     }
 
     /// Returns what a group of the route's pattern matched, by its name, or by its number in digits
@@ -237,7 +228,7 @@ impl Request {
 
     /// Returns the query as it was sent, without the question mark.
     pub fn query_string(&self) -> Option<&str> {
-        self.parts().head.query.map(|span| self.ascii_at(span))
+        self.parts().head.query().map(ascii)
     }
 
     /// Returns the first value of `name` in the query, with `+` and percent escapes decoded.
@@ -349,6 +340,11 @@ impl Request {
             .and_then(|(_, value)| value.downcast_ref())
             .unwrap_or_else(|| panic!("no state of type {}", std::any::type_name::<T>()))
     }
+}
+
+/// Returns a part of a target or a host as text, all of which is ASCII: `target` has seen to it.
+fn ascii(part: &[u8]) -> &str {
+    std::str::from_utf8(part).unwrap_or_default()
 }
 
 impl Drop for Request {

@@ -76,7 +76,7 @@ impl Response {
     }
 
     fn with_body(content_type: ContentType, body: Body) -> Response {
-        Response { content_type, body, ..Response::new(StatusCode::OK) }
+        Response { status: StatusCode::OK, content_type, headers: Vec::new(), body, error: None }
     }
 
     /// Makes a 200 of plain text.

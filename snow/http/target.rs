@@ -89,7 +89,7 @@ pub(crate) struct Extent {
     /// Those of them before the first that cannot stand in a path.
     path_len: u16,
     /// Whether there is a percent sign among those.
-    pub(crate) has_escapes: bool,
+    has_escapes: bool,
 }
 
 impl Extent {
@@ -134,6 +134,8 @@ pub(crate) struct Target {
     /// `None` for `CONNECT`, and for the `*` of `OPTIONS`; behind an authority it may be empty, which
     /// stands for `/`.
     pub(crate) path: Option<Span>,
+    /// Whether there is a percent sign in the path.
+    pub(crate) has_escapes: bool,
     pub(crate) query: Option<Span>,
 }
 
@@ -151,8 +153,9 @@ pub(crate) fn parse_target(target: &[u8], extent: Extent, method: &Method) -> Re
     }
     match target {
         [b'/', ..] => {
+            let query = query_behind(target, extent.path_len())?;
             let path = Some((0..extent.path_len()).into());
-            Ok(Target { authority: None, path, query: query_behind(target, extent.path_len())? })
+            Ok(Target { authority: None, path, has_escapes: extent.has_escapes, query })
         }
         b"*" if method == Method::OPTIONS => Ok(Target::default()),
         _ => parse_absolute(target),
@@ -173,9 +176,15 @@ fn parse_absolute(target: &[u8]) -> Result<Target> {
     }
     check_authority(&rest[..len], Port::Optional)?;
     let authority = scheme.len()..scheme.len() + len;
-    let path = authority.end..authority.end + measure(&rest[len..]).path_len();
+    let extent = measure(&rest[len..]);
+    let path = authority.end..authority.end + extent.path_len();
     let query = query_behind(target, path.end)?;
-    Ok(Target { authority: Some(authority.into()), path: Some(path.into()), query })
+    Ok(Target {
+        authority: Some(authority.into()),
+        path: Some(path.into()),
+        has_escapes: extent.has_escapes,
+        query,
+    })
 }
 
 /// Takes what is behind the path of `target`: nothing, or a query.

@@ -203,17 +203,28 @@ impl Connection {
     /// Writes the access line.
     fn record(&self, exchange: &mut Exchange, status: StatusCode, sent: u64) {
         if let Some(record) = exchange.record.take() {
-            let duration = self.worker.handle.precise_now().since(record.began);
-            log::info!(
-                target: super::worker::ACCESS,
-                "{} {} {} {sent}B {:.3}ms {}",
-                self.peer(),
-                record.request,
-                status.as_u16(),
-                duration.as_secs_f64() * 1e3,
-                self.worker.route_name(exchange.route),
-            );
+            self.write_record(*record, exchange.route, status, sent);
         }
+    }
+
+    #[cold]
+    fn write_record(
+        &self,
+        record: Record,
+        route: Option<RouteNumber>,
+        status: StatusCode,
+        sent: u64,
+    ) {
+        let duration = self.worker.handle.precise_now().since(record.began);
+        log::info!(
+            target: super::worker::ACCESS,
+            "{} {} {} {sent}B {:.3}ms {}",
+            self.peer(),
+            record.request,
+            status.as_u16(),
+            duration.as_secs_f64() * 1e3,
+            self.worker.route_name(route),
+        );
     }
 
     /// Prepares the access line of a request, if there is to be one.

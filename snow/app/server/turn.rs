@@ -207,12 +207,14 @@ impl Connection {
         let route = worker.find(parts);
         let exchange = Exchange { route, record };
         match route {
+            Some(_) if !self.conn.is_receiving() => self.call(request, exchange, None, output, cx),
             Some(route) => self.take_content(worker, route, request, exchange, rest, output, cx),
             None => self.miss(request, exchange, output, cx),
         }
     }
 
     /// Answers a request that has no route.
+    #[inline(never)]
     fn miss(
         &mut self,
         request: Request,
@@ -229,6 +231,7 @@ impl Connection {
     }
 
     /// Throws content away that no handler has read; `None` when it is at its end.
+    #[inline(never)]
     fn discard(&mut self, worker: &Worker, mut bytes: u32, rest: &mut &[u8]) -> Option<Step> {
         loop {
             match self.conn.receive_content(rest, &worker.app.config) {
@@ -273,6 +276,7 @@ impl Connection {
 
     /// Takes the content of a request as far as it has come, and calls the handler when it may.
     #[allow(clippy::too_many_arguments, reason = "one step of `take_request`, which owns them all")]
+    #[inline(never)]
     fn take_content(
         &mut self,
         worker: &Rc<Worker>,
@@ -286,9 +290,6 @@ impl Connection {
         let config = &worker.app.config;
         let options = &worker.app.router.entry(route).options;
         let limit = options.max_body_bytes.unwrap_or(config.max_body_bytes);
-        if !self.conn.is_receiving() {
-            return self.call(request, exchange, None, output, cx);
-        }
         if self.conn.declared_content() > limit {
             return self.refuse(too_large(), Some(exchange), output);
         }
@@ -310,23 +311,23 @@ impl Connection {
             return self.call(request, exchange, Some(feed), output, cx);
         }
         let now = self.now();
-        let mut incoming = Box::new(Incoming {
+        let mut incoming = Incoming {
             request,
             exchange,
             content: Vec::new(),
             limit,
             pace: Pace::new(now),
             held: worker.hold(0),
-        });
+        };
         match self.gather(&mut incoming, rest) {
             Ok(true) => {
-                let Incoming { request, exchange, .. } = *incoming;
+                let Incoming { request, exchange, .. } = incoming;
                 self.call(request, exchange, None, output, cx)
             }
             Ok(false) => {
                 incoming.pace.bytes = limit - incoming.limit;
                 self.conn.write_continue(output);
-                Step::Wait(Wait::Content(incoming))
+                Step::Wait(Wait::Content(Box::new(incoming)))
             }
             Err(error) => self.refuse(error, Some(incoming.exchange), output),
         }
@@ -343,16 +344,16 @@ impl Connection {
     ) -> Step {
         let worker = Rc::clone(&self.worker);
         let (handler, timeout) = worker.handler(exchange.route);
-        let Reply(answer) = match catch_unwind(AssertUnwindSafe(|| handler(request))) {
-            Ok(reply) => reply,
-            Err(panic) => Reply(Answer::Now(self.panicked(&exchange, &*panic))),
-        };
-        let (later, is_parked) = match answer {
-            Answer::Now(mut response) => {
+        let (later, is_parked) = match catch_unwind(AssertUnwindSafe(|| handler(request))) {
+            Ok(Reply(Answer::Now(mut response))) => {
                 return self.respond(&mut response, exchange, feed, output);
             }
-            Answer::Working(later) => (later, false),
-            Answer::Parked(later) => (later, true),
+            Ok(Reply(Answer::Working(later))) => (later, false),
+            Ok(Reply(Answer::Parked(later))) => (later, true),
+            Err(panic) => {
+                let mut response = self.panicked(&exchange, &*panic);
+                return self.respond(&mut response, exchange, feed, output);
+            }
         };
         let until = timeout.map_or(Time::NEVER, |timeout| self.now() + timeout);
         let later = Contained::new(later);
@@ -364,6 +365,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     pub(super) fn panicked(
         &self,
         exchange: &Exchange,
@@ -375,6 +377,7 @@ impl Connection {
     }
 
     /// Answers a request that cannot be taken, and ends the connection with that.
+    #[cold]
     pub(super) fn refuse(
         &mut self,
         error: Error,
@@ -442,6 +445,7 @@ impl Connection {
     }
 
     /// Writes the head of a response whose content comes piece by piece.
+    #[inline(never)]
     fn respond_in_pieces(
         &mut self,
         response: &mut Response,
