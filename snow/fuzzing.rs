@@ -44,7 +44,7 @@ pub struct Codec<'a> {
 impl<'a> Codec<'a> {
     /// Makes the codec of a new connection.
     pub fn new(config: &'a Config) -> Codec<'a> {
-        Codec { conn: Conn::new(), config, request: Request::new(&Arc::default()) }
+        Codec { conn: Conn::new(), config, request: Request::new(&std::sync::Arc::default()) }
     }
 
     /// Looks for a head at the start of `input`, and returns how many bytes it took; `None` when the
