@@ -27,7 +27,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, Process, wait_until};
+use util::{Client, PATIENCE, Process, millis, wait_until};
 
 /// Names the limits that the process serves with; unless it is set, this is a test and no server.
 const SERVED: &str = "SNOW_PRESSURE_SERVED";
@@ -36,10 +36,6 @@ const SERVED: &str = "SNOW_PRESSURE_SERVED";
 const BEARABLE: Duration = Duration::from_secs(1);
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 // What is served.
 

@@ -14,14 +14,10 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, Process, example, serve, wait_until};
+use util::{Client, PATIENCE, Process, example, millis, serve, wait_until};
 
 /// Long enough to tell a wait from none, on a busy machine too.
 const SOON: Duration = Duration::from_secs(3);
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 type Parked = Arc<Mutex<Vec<Future<String>>>>;
 

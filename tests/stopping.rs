@@ -21,7 +21,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, Process, wait_until};
+use util::{Client, PATIENCE, Process, millis, wait_until};
 
 /// Holds the port that the process serves on; unless it is set, this is a test and no server.
 const SERVED: &str = "SNOW_STOPPING_SERVED";
@@ -34,10 +34,6 @@ const ROUNDS: &str = "SNOW_STOPPING_ROUNDS";
 const DEADLINE: Duration = Duration::from_secs(3);
 
 const CLIENTS: usize = 48;
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 fn rounds() -> usize {
     env::var(ROUNDS).map_or(4, |rounds| rounds.parse().expect("a number"))

@@ -5,7 +5,7 @@
 mod util;
 
 use snow::{
-    Request, Running, Snow, block_on, get,
+    Request, Running, Snow, get,
     net::{
         Datagram, Endpoint, ReadExt, UnixDatagram, UnixListener, UnixOptions, UnixStream, WriteExt,
         serve,
@@ -15,23 +15,13 @@ use snow::{
 };
 use std::{
     fs,
-    io::{self, ErrorKind, Read, Write},
+    io::{ErrorKind, Read, Write},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
-    time::{Duration, Instant},
+    time::Instant,
 };
-use util::{Client, PATIENCE, wait_until};
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-/// Runs a future on a loop, for no longer than a test may take.
-#[track_caller]
-fn run<F: Future>(future: F) -> F::Output {
-    block_on(timeout(PATIENCE, future)).expect("it came to no end")
-}
+use util::{Client, PATIENCE, millis, read_all, run, wait_until};
 
 /// A folder of the test's own, removed at its end.
 struct Folder(PathBuf);
@@ -65,17 +55,6 @@ fn leave_stale(path: &Path) {
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
-}
-
-/// Reads until the end of the stream.
-async fn read_all(stream: &mut (impl ReadExt + ?Sized)) -> io::Result<Vec<u8>> {
-    let (mut all, mut buf) = (Vec::new(), vec![0; 16 * 1024]);
-    loop {
-        match stream.read(&mut buf).await? {
-            0 => return Ok(all),
-            count => all.extend_from_slice(&buf[..count]),
-        }
-    }
 }
 
 #[test]

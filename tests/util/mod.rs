@@ -6,9 +6,11 @@
 
 mod answer;
 pub(crate) mod cuts;
+mod on_loop;
 mod process;
 
 pub(crate) use answer::Answer;
+pub(crate) use on_loop::{listen, pair, read_all, run};
 pub(crate) use process::{Process, example};
 
 use snow::{Running, Snow};
@@ -22,6 +24,10 @@ use std::{
 
 /// How long anything may take before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
 
 /// Serves `app` in the background on a free port of 127.0.0.1, until it is dropped.
 #[track_caller]
