@@ -3,53 +3,45 @@
 #![allow(dead_code, reason = "every test crate uses only a part of it")]
 
 pub(crate) use crate::util::Process;
-use crate::util::{Answer, Client, example, serve};
+use crate::util::{Answer, Client, Folder, example, serve};
 use snow::{
     Running, Snow, mount,
     uploads::{Upload, Uploads},
 };
 use std::{
-    env, fs,
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 pub(crate) const OCTETS: (&str, &str) = ("Content-Type", "application/offset+octet-stream");
 
-/// A directory that goes with the test.
-pub(crate) struct Dir(PathBuf);
+/// A directory that goes with the test. Whoever serves it makes it.
+pub(crate) struct Dir {
+    path: PathBuf,
+    /// Removes what is in it.
+    _around: Folder,
+}
 
 impl Dir {
     pub(crate) fn new() -> Dir {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("snow-uploads-{}-{number}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        Dir(path)
+        let folder = Folder::new();
+        Dir { path: folder.path("uploads"), _around: folder }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// Returns the names of all files of uploads, in order: not the socket that tells who has the directory.
     pub(crate) fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).expect("the directory is there");
+        let entries = fs::read_dir(&self.path).expect("the directory is there");
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<_> = names.filter(|name| !name.ends_with(".lock")).collect();
         names.sort();
         names
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -6,10 +6,12 @@
 
 mod answer;
 pub(crate) mod cuts;
+mod folder;
 mod on_loop;
 mod process;
 
 pub(crate) use answer::Answer;
+pub(crate) use folder::Folder;
 pub(crate) use on_loop::{listen, pair, read_all, run};
 pub(crate) use process::{Process, example};
 
