@@ -3,10 +3,8 @@
 
 #![cfg(target_os = "linux")]
 
-#[path = "util/program.rs"]
-mod program;
+mod util;
 
-use program::{Finished, PATIENCE, Program, example, frame, read_frame, wait_for};
 use std::{
     env, fs,
     io::{self, Read, Write},
@@ -19,6 +17,10 @@ use std::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
+};
+use util::{
+    example,
+    program::{Finished, PATIENCE, Program, frame, read_frame, wait_for},
 };
 
 const MIB: usize = 1 << 20;

@@ -3,16 +3,18 @@
 
 #![cfg(target_os = "linux")]
 
-#[path = "util/program.rs"]
-mod program;
+mod util;
 
-use program::{PATIENCE, Program, example, frame, is_alive, read_frame, wait_for};
 use std::{
     ffi::{OsStr, OsString},
     io::{Read, Write},
     net::{Shutdown, TcpStream},
     os::unix::ffi::OsStrExt,
     process::Command,
+};
+use util::{
+    example,
+    program::{PATIENCE, Program, frame, is_alive, read_frame, wait_for},
 };
 
 const ALLOWED: &str = "cat,date,env,false,head,nowhere,printf,sh,sleep,true";

@@ -259,7 +259,7 @@ impl Process {
     /// Does so with more in its environment.
     fn start_with(environment: &[(&str, &str)]) -> Process {
         Process::spawn(
-            Command::new(example("conformance", &[]))
+            Command::new(example("conformance"))
                 .arg("0")
                 .env("RUST_LOG", "info")
                 .envs(environment.iter().copied()),
@@ -351,7 +351,7 @@ fn the_stop_is_logged_with_what_became_of_the_connections() {
 
 /// Runs the example to its end, which is to come soon; returns its exit code and standard error.
 fn run_to_end(port: &str) -> (Option<i32>, String) {
-    let mut child = Command::new(example("conformance", &[]))
+    let mut child = Command::new(example("conformance"))
         .arg(port)
         .env("RUST_LOG", "info")
         .env_remove("RUST_BACKTRACE")

@@ -1,8 +1,8 @@
 //! `chat`.
 
 use crate::{
-    program::{Peer, Program, http, path},
-    util::wait_until,
+    program::{Peer, Program, http},
+    util::{example, wait_until},
 };
 use std::{
     io::{BufRead, BufReader, Write},
@@ -119,7 +119,7 @@ fn silence_is_timed_out() {
 #[test]
 fn its_own_client_types_and_reads() {
     let server = server();
-    let mut child = Command::new(path("chat"))
+    let mut child = Command::new(example("chat"))
         .args(["join", &server.listening().to_string(), "bob"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,11 +1,9 @@
 //! A built example that runs, is heard, and is ended.
 
-use crate::util::{PATIENCE, wait_until};
+use crate::util::{PATIENCE, example, wait_until};
 use std::{
-    env,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -14,16 +12,6 @@ use std::{
 
 /// How long a program may take that runs to its end: a thousand clients in a debug build.
 const RUN: Duration = Duration::from_secs(120);
-
-/// Where the examples of this build are.
-#[track_caller]
-pub(crate) fn path(name: &str) -> PathBuf {
-    let test = env::current_exe().expect("a test is a file");
-    let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
-    let path = profile.join("examples").join(name).with_extension(env::consts::EXE_EXTENSION);
-    assert!(path.exists(), "build the examples first: cargo build --examples --all-features");
-    path
-}
 
 /// An example in the background, until it is dropped.
 pub(crate) struct Program {
@@ -34,7 +22,7 @@ pub(crate) struct Program {
 impl Program {
     #[track_caller]
     pub(crate) fn start(name: &str, args: &[&str]) -> Program {
-        let mut command = Command::new(path(name));
+        let mut command = Command::new(example(name));
         command.args(args).env("RUST_LOG", "debug").stderr(Stdio::piped());
         let mut child = command.spawn().expect("the example starts");
         let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
@@ -130,7 +118,7 @@ pub(crate) struct Ended {
 /// Runs an example to its end.
 #[track_caller]
 pub(crate) fn run(name: &str, args: &[&str]) -> Ended {
-    run_command(Command::new(path(name)).args(args))
+    run_command(Command::new(example(name)).args(args))
 }
 
 #[track_caller]

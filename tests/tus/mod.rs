@@ -194,7 +194,7 @@ impl Process {
         Process::spawn(
             Command::new("sh")
                 .args(["-c", &format!(r#"{first}; exec "$0" "$@""#)])
-                .arg(example("uploads", &["uploads"]))
+                .arg(example("uploads"))
                 .arg("127.0.0.1:0")
                 .arg(dir.path())
                 .env("RUST_LOG", "info"),

@@ -6,14 +6,18 @@
 
 mod answer;
 pub(crate) mod cuts;
+mod example;
 mod folder;
 mod on_loop;
 mod process;
+#[cfg(unix)]
+pub(crate) mod program;
 
 pub(crate) use answer::Answer;
+pub(crate) use example::example;
 pub(crate) use folder::Folder;
 pub(crate) use on_loop::{listen, pair, read_all, run};
-pub(crate) use process::{Process, example};
+pub(crate) use process::Process;
 
 use snow::{Running, Snow};
 use std::{

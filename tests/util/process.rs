@@ -1,11 +1,9 @@
-//! A server in a process of its own, whose log is read; and the examples, built as the tests are.
+//! A server in a process of its own, whose log is read.
 
 use super::{Client, PATIENCE, wait_until};
 use std::{
-    env,
     io::{BufRead, BufReader},
     net::SocketAddr,
-    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -79,21 +77,4 @@ impl Drop for Process {
             ended.expect("it is killed and has ended");
         }
     }
-}
-
-/// Returns an example, built as this test was; `features` are what it needs.
-pub(crate) fn example(name: &str, features: &[&str]) -> PathBuf {
-    let test = env::current_exe().expect("the test has a path");
-    let target = test.ancestors().nth(2).expect("it is in target/…/deps");
-    let path = target.join("examples").join(format!("{name}{}", env::consts::EXE_SUFFIX));
-    if !path.exists() {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--example", name, "--features", &features.join(",")]);
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
-        }
-        let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
-        assert!(status.expect("cargo runs").success(), "the example does not build");
-    }
-    path
 }

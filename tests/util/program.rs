@@ -1,20 +1,17 @@
 //! The programs of `examples/`, run as a user runs them, and never for longer than [`PATIENCE`].
 
-#![allow(dead_code, reason = "every test crate uses only a part of it")]
-
 use std::{
-    env, fs,
+    fs,
     io::{self, Read},
     net::SocketAddr,
     os::unix::process::ExitStatusExt,
-    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 /// How long anything may take before the test fails.
@@ -31,49 +28,6 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         thread::sleep(Duration::from_millis(2));
     }
-}
-
-/// Returns the path of an example. It is built if it is not there or older than its source, which
-/// happens when this test is run by its name: then Cargo builds no examples.
-pub(crate) fn example(name: &str) -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let test = env::current_exe().expect("the test knows its path");
-        let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
-        let path = profile.join("examples").join(name);
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let sources = newest(&root.join("examples").join(name)).max(newest(&root.join("snow")));
-        if !path.metadata().and_then(|it| it.modified()).is_ok_and(|built| built >= sources) {
-            build(name, profile);
-        }
-        path
-    })
-}
-
-/// Returns when the newest file below `path` was changed.
-fn newest(path: &Path) -> SystemTime {
-    if path.is_file() {
-        return path.metadata().and_then(|it| it.modified()).expect("the source can be read");
-    }
-    let entries = fs::read_dir(path).expect("the source is there");
-    let times = entries.map(|entry| newest(&entry.expect("the source can be read").path()));
-    times.max().unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// Builds an example as this test was built, so that nothing else has to be.
-fn build(name: &str, profile: &Path) {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--example", name]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    cargo.arg("--target-dir").arg(profile.parent().expect("the folder above that of the profile"));
-    cargo.args((!cfg!(debug_assertions)).then_some("--release"));
-    for (feature, is_on) in [
-        ("activation", cfg!(feature = "activation")),
-        ("json", cfg!(feature = "json")),
-        ("unicode", cfg!(feature = "unicode")),
-    ] {
-        cargo.args(is_on.then(|| format!("--features={feature}")));
-    }
-    assert!(cargo.status().is_ok_and(|status| status.success()), "cannot build the example {name}");
 }
 
 /// What a program has printed so far.
