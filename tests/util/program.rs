@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Read},
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     os::unix::process::ExitStatusExt,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -107,6 +107,14 @@ impl Program {
     #[track_caller]
     pub(crate) fn addr(&self) -> SocketAddr {
         self.said("listening on ").parse().expect("an address")
+    }
+
+    /// Connects to the server without the client.
+    #[track_caller]
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.addr()).expect("the server accepts");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
     }
 
     /// Returns how many bytes of memory it has had at most; `None` when it has ended.
