@@ -19,7 +19,7 @@ use std::{
     thread,
 };
 use util::{
-    Folder, example,
+    Chance, Folder, example, noise,
     program::{Finished, Program, frame, read_frame, wait_for},
 };
 
@@ -102,32 +102,6 @@ const NAME: &str = "big.bin";
 enum Direction {
     Up,
     Down,
-}
-
-/// Chance that is the same in every run (xorshift64).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(len + 8);
-        while bytes.len() < len {
-            bytes.extend_from_slice(&self.next().to_le_bytes());
-        }
-        bytes.truncate(len);
-        bytes
-    }
-}
-
-/// Returns bytes that are like no others.
-fn noise(len: usize) -> Vec<u8> {
-    Chance(0x9e37_79b9_7f4a_7c15).bytes(len)
 }
 
 #[track_caller]
@@ -333,10 +307,10 @@ fn interrupt(direction: Direction) {
     let content = noise(SIZE);
     fs::write(folders.source(direction), &content).unwrap();
     let mut server = folders.serve(&[]);
-    let mut chance = Chance(0x2545_f491_4f6c_dd1d);
+    let mut chance = Chance::seeded(0x2545_f491_4f6c_dd1d);
     for round in 0..20 {
         // Never so far that there is nothing left for the next round.
-        let limit = chance.next() % (SIZE as u64 / 24);
+        let limit = chance.below(SIZE / 24) as u64;
         let proxy = Proxy::new(server.addr(), limit, AtLimit::Hold);
         let client = folders.start(direction, proxy.addr);
         wait_for("the point", || (proxy.passed() >= limit).then_some(()));

@@ -23,8 +23,8 @@ use std::{
     time::Instant,
 };
 use util::{
-    PATIENCE,
-    cuts::{Chance, decode, decode_however_cut},
+    Chance, PATIENCE,
+    cuts::{decode, decode_however_cut},
     millis, pair, run,
 };
 

@@ -11,8 +11,8 @@ use snow::{
 };
 use std::{collections::BTreeMap, time::Instant};
 use util::{
-    PATIENCE,
-    cuts::{Chance, decode, decode_however_cut},
+    Chance, PATIENCE,
+    cuts::{decode, decode_however_cut},
     pair, run,
 };
 

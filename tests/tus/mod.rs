@@ -171,18 +171,6 @@ pub(crate) fn offset(addr: SocketAddr, target: &str) -> usize {
     offset.parse().expect("it is a number")
 }
 
-/// Returns bytes that do not repeat soon, so that a shift shows.
-pub(crate) fn bytes(len: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let word = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(word).flatten().take(len).collect()
-}
-
 impl Process {
     /// Starts the example.
     pub(crate) fn start(dir: &Dir) -> Process {

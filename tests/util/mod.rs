@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, reason = "every test crate uses only a part of it")]
 
 mod answer;
+mod chance;
 pub(crate) mod cuts;
 mod example;
 mod folder;
@@ -14,6 +15,7 @@ mod process;
 pub(crate) mod program;
 
 pub(crate) use answer::Answer;
+pub(crate) use chance::{Chance, noise};
 pub(crate) use example::example;
 pub(crate) use folder::Folder;
 pub(crate) use on_loop::{listen, pair, read_all, run};
