@@ -563,7 +563,7 @@ fn connections_that_left_the_queue_are_passed_over() {
     let process = Process::start("defaults");
     let start = process.counts();
     for _ in 0..3 {
-        process.signal("-STOP");
+        process.signal("STOP");
         for round in 0..200 {
             let mut client = process.connect();
             if round % 2 == 0 {
@@ -573,7 +573,7 @@ fn connections_that_left_the_queue_are_passed_over() {
                 reset(client);
             }
         }
-        process.signal("-CONT");
+        process.signal("CONT");
         process.connect().get("/").expect(200, "hello");
     }
     process.expect_back(start, PATIENCE);
@@ -1100,13 +1100,13 @@ fn a_process_that_was_paused_answers_what_came_meanwhile() {
     let mut slow = process.connect();
     slow.ask("GET", "/sleep/100");
     clients.iter_mut().for_each(|client| client.get("/").expect(200, "hello"));
-    process.signal("-STOP");
+    process.signal("STOP");
     // What they ask is there before their time is over, though nobody looks.
     clients.iter_mut().for_each(|client| client.ask("GET", "/"));
     let mut fresh = process.connect();
     fresh.ask("GET", "/");
     thread::sleep(millis(6500));
-    process.signal("-CONT");
+    process.signal("CONT");
     slow.read().expect(200, "done");
     fresh.read().expect(200, "hello");
     let lost = clients.iter_mut().filter(|client| {

@@ -108,7 +108,7 @@ impl Process {
     }
 
     fn terminate(&self) {
-        self.signal("-TERM");
+        self.signal("TERM");
     }
 
     /// Waits for the end, which is to be a success.

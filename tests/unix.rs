@@ -566,10 +566,11 @@ mod activation {
     //! Sockets that are handed to the process, which is this test program run once more.
 
     use super::*;
+    use crate::util::Spawned;
     use std::{
         net::TcpListener,
         os::{fd::OwnedFd, unix::net::UnixListener},
-        process::{Child, Command, Stdio},
+        process::{Command, Stdio},
     };
 
     const MARK: &str = "SNOW_TEST_SERVES";
@@ -585,44 +586,22 @@ mod activation {
         server.run().unwrap();
     }
 
-    /// A child that a test which fails takes along.
-    struct Activated(Child);
-
-    impl Drop for Activated {
-        fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
-
     /// Runs this program with its descriptors 3 and on as told.
-    fn activate(tcp: &TcpListener, unix: &UnixListener) -> Activated {
+    fn activate(tcp: &TcpListener, unix: &UnixListener) -> Spawned {
         // The third is none to serve on.
         let script = "exec 3<&0 4<&1 5</dev/null 0</dev/null 1>/dev/null; \
             export LISTEN_PID=$$ LISTEN_FDS=3; exec \"$0\" \"$@\"";
         let handed = [OwnedFd::from(tcp.try_clone().unwrap()), unix.try_clone().unwrap().into()];
         let [tcp, unix] = handed.map(Stdio::from);
-        let child = Command::new("sh")
-            .args(["-c", script])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "activation::serves_what_it_was_handed", "--nocapture"])
-            .env(MARK, "1")
-            .stdin(tcp)
-            .stdout(unix)
-            .spawn();
-        Activated(child.unwrap())
-    }
-
-    fn stop(mut child: Activated) {
-        let pid = child.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let mut status = None;
-        let deadline = Instant::now() + PATIENCE;
-        while status.is_none() && Instant::now() < deadline {
-            status = child.0.try_wait().unwrap();
-            std::thread::sleep(millis(5));
-        }
-        assert!(status.expect("it stops in time").success());
+        Spawned::new(
+            Command::new("sh")
+                .args(["-c", script])
+                .arg(std::env::current_exe().unwrap())
+                .args(["--exact", "activation::serves_what_it_was_handed", "--nocapture"])
+                .env(MARK, "1")
+                .stdin(tcp)
+                .stdout(unix),
+        )
     }
 
     #[test]
@@ -634,12 +613,13 @@ mod activation {
         let addr = tcp.local_addr().unwrap();
         // One after the other, on the same sockets.
         for _ in 0..2 {
-            let child = activate(&tcp, &unix);
+            let mut child = activate(&tcp, &unix);
             let mut client = Client::connect(addr);
             let here = client.stream().local_addr().unwrap();
             client.get("/").expect(200, &format!("Some({here})"));
             assert!(ask(&path, "/").ends_with("None"));
-            stop(child);
+            child.signal("TERM");
+            assert!(child.ended_within(PATIENCE).success());
             assert!(path.exists(), "the file is not the server's");
         }
     }

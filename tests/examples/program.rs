@@ -1,13 +1,13 @@
 //! A built example that runs, is heard, and is ended.
 
-use crate::util::{PATIENCE, example, wait_until};
+use crate::util::{PATIENCE, Spawned, example, wait_until};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How long a program may take that runs to its end: a thousand clients in a debug build.
@@ -15,7 +15,7 @@ const RUN: Duration = Duration::from_secs(120);
 
 /// An example in the background, until it is dropped.
 pub(crate) struct Program {
-    child: Child,
+    child: Spawned,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -24,7 +24,7 @@ impl Program {
     pub(crate) fn start(name: &str, args: &[&str]) -> Program {
         let mut command = Command::new(example(name));
         command.args(args).env("RUST_LOG", "debug").stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the example starts");
+        let mut child = Spawned::new(&mut command);
         let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let log = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&log);
@@ -74,36 +74,17 @@ impl Program {
     /// Asks the program to stop, and waits until it has.
     #[track_caller]
     pub(crate) fn terminate(mut self) -> ExitStatus {
-        let kill = Command::new("kill").args(["-TERM", &self.id().to_string()]).status();
-        assert!(kill.expect("kill runs").success());
-        ended(&mut self.child, PATIENCE)
+        self.child.signal("TERM");
+        self.child.ended_within(PATIENCE)
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if thread::panicking() {
             let log = self.log.lock().unwrap();
             eprintln!("the program's log:\n{}", log[log.len().saturating_sub(20)..].join("\n"));
         }
-    }
-}
-
-#[track_caller]
-fn ended(child: &mut Child, patience: Duration) -> ExitStatus {
-    let deadline = Instant::now() + patience;
-    loop {
-        if let Some(status) = child.try_wait().expect("it is a child") {
-            return status;
-        }
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("the program has not ended in time");
-        }
-        thread::sleep(Duration::from_millis(2));
     }
 }
 
@@ -124,10 +105,10 @@ pub(crate) fn run(name: &str, args: &[&str]) -> Ended {
 #[track_caller]
 pub(crate) fn run_command(command: &mut Command) -> Ended {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the program starts");
+    let mut child = Spawned::new(command);
     let stdout = collect(child.stdout.take().expect("piped"));
     let stderr = collect(child.stderr.take().expect("piped"));
-    let code = ended(&mut child, RUN).code();
+    let code = child.ended_within(RUN).code();
     let [stdout, stderr] = [stdout, stderr].map(|thread| thread.join().expect("it is text"));
     Ended { code, stdout, stderr }
 }

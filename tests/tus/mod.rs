@@ -195,6 +195,6 @@ impl Process {
 
     /// Has it stop in good order.
     pub(crate) fn terminate(&self) {
-        self.signal("-TERM");
+        self.signal("TERM");
     }
 }

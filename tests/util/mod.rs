@@ -11,8 +11,8 @@ mod example;
 mod folder;
 mod on_loop;
 mod process;
-#[cfg(unix)]
 pub(crate) mod program;
+mod spawned;
 
 pub(crate) use answer::Answer;
 pub(crate) use chance::{Chance, noise};
@@ -20,6 +20,7 @@ pub(crate) use example::example;
 pub(crate) use folder::Folder;
 pub(crate) use on_loop::{listen, pair, read_all, run};
 pub(crate) use process::Process;
+pub(crate) use spawned::Spawned;
 
 use snow::{Running, Snow};
 use std::{

@@ -1,18 +1,17 @@
 //! A server in a process of its own, whose log is read.
 
-use super::{Client, PATIENCE, wait_until};
+use super::{Client, PATIENCE, Spawned, wait_until};
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
 };
 
 /// A process that serves; killed when it is dropped.
 pub(crate) struct Process {
-    pub(crate) child: Child,
+    pub(crate) child: Spawned,
     pub(crate) addr: SocketAddr,
     /// What it has logged, as far as it has been read.
     pub(crate) lines: Arc<Mutex<Vec<String>>>,
@@ -22,7 +21,7 @@ impl Process {
     /// Starts it, and waits until its log says on which port of 127.0.0.1 it serves.
     pub(crate) fn spawn(command: &mut Command) -> Process {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the server starts");
+        let mut child = Spawned::new(command);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (read, stderr) = (Arc::clone(&lines), child.stderr.take().unwrap());
         thread::spawn(move || {
@@ -44,10 +43,10 @@ impl Process {
         Client::connect(self.addr)
     }
 
-    /// Sends it a signal: `-TERM`, `-STOP`, …
+    /// Sends it a signal by name: `TERM`, `STOP`, …
+    #[track_caller]
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status();
-        assert!(status.expect("kill runs").success());
+        self.child.signal(name);
     }
 
     /// Returns how many lines of the log contain `words`.
@@ -58,23 +57,6 @@ impl Process {
     /// Waits for the end, and returns how it ended.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.child.try_wait().expect("it can be waited for") {
-                Some(status) => return status,
-                None => assert!(Instant::now() < deadline, "it does not end"),
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let ended = self.child.kill().and_then(|()| self.child.wait());
-        // A test that fails has said why.
-        if !thread::panicking() {
-            ended.expect("it is killed and has ended");
-        }
+        self.child.ended_within(PATIENCE)
     }
 }

@@ -1,11 +1,11 @@
 //! The programs of `examples/`, run as a user runs them, and never for longer than [`PATIENCE`].
 
+use super::Spawned;
 use std::{
     fs,
     io::{self, Read},
     net::{SocketAddr, TcpStream},
-    os::unix::process::ExitStatusExt,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -58,7 +58,7 @@ impl Printed {
 
 /// A program that runs; it is killed when this is dropped.
 pub(crate) struct Program {
-    child: Child,
+    child: Spawned,
     stdout: Printed,
     stderr: Printed,
 }
@@ -76,7 +76,7 @@ pub(crate) struct Finished {
 impl Program {
     pub(crate) fn start(command: &mut Command) -> Program {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program is started");
+        let mut child = Spawned::new(command);
         let stdout = Printed::collect(child.stdout.take().expect("stdout is a pipe"));
         let stderr = Printed::collect(child.stderr.take().expect("stderr is a pipe"));
         Program { child, stdout, stderr }
@@ -131,11 +131,10 @@ impl Program {
         assert!(peak < most, "{peak} bytes of memory");
     }
 
-    /// Sends it a signal, by name.
+    /// Sends it a signal by name.
+    #[track_caller]
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(status.is_ok_and(|status| status.success()), "cannot send {name}");
+        self.child.signal(name);
     }
 
     /// Waits for its end.
@@ -154,18 +153,11 @@ impl Program {
     }
 }
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Finished {
     /// Expects this exit status.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Finished {
-        assert_eq!((self.status.code(), self.status.signal()), (Some(code), None), "{self:?}");
+        assert_eq!(self.status.code(), Some(code), "{self:?}");
         self
     }
 
