@@ -3,12 +3,10 @@
 
 #![cfg(target_os = "linux")]
 
-#[path = "util/program.rs"]
-mod program;
+mod util;
 
-use program::{Finished, PATIENCE, Program, example, frame, read_frame, wait_for};
 use std::{
-    env, fs,
+    fs,
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     os::unix::fs::symlink,
@@ -16,9 +14,13 @@ use std::{
     process::Command,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread,
+};
+use util::{
+    Chance, Folder, example, noise,
+    program::{Finished, Program, frame, read_frame, wait_for},
 };
 
 const MIB: usize = 1 << 20;
@@ -28,25 +30,22 @@ fn file_transfer() -> Command {
 }
 
 /// A folder with one for the server and one for the client, until it is dropped.
-struct Folders(PathBuf);
+struct Folders(Folder);
 
 impl Folders {
     fn new() -> Folders {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("snow-file-transfer-{}-{number}", std::process::id());
-        let folders = Folders(env::temp_dir().join(name));
-        fs::create_dir_all(folders.theirs("")).unwrap();
-        fs::create_dir_all(folders.ours("")).unwrap();
+        let folders = Folders(Folder::new());
+        fs::create_dir(folders.theirs("")).unwrap();
+        fs::create_dir(folders.ours("")).unwrap();
         folders
     }
 
     fn theirs(&self, name: &str) -> PathBuf {
-        self.0.join("server").join(name)
+        self.0.path("server").join(name)
     }
 
     fn ours(&self, name: &str) -> PathBuf {
-        self.0.join("client").join(name)
+        self.0.path("client").join(name)
     }
 
     /// Starts a server on a free port.
@@ -96,12 +95,6 @@ impl Folders {
     }
 }
 
-impl Drop for Folders {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The file that travels in most tests.
 const NAME: &str = "big.bin";
 
@@ -109,32 +102,6 @@ const NAME: &str = "big.bin";
 enum Direction {
     Up,
     Down,
-}
-
-/// Chance that is the same in every run (xorshift64).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(len + 8);
-        while bytes.len() < len {
-            bytes.extend_from_slice(&self.next().to_le_bytes());
-        }
-        bytes.truncate(len);
-        bytes
-    }
-}
-
-/// Returns bytes that are like no others.
-fn noise(len: usize) -> Vec<u8> {
-    Chance(0x9e37_79b9_7f4a_7c15).bytes(len)
 }
 
 #[track_caller]
@@ -201,13 +168,6 @@ fn pass(mut from: TcpStream, mut to: TcpStream, limit: u64, at: AtLimit, passed:
         }
     }
     let _ = to.shutdown(Shutdown::Write);
-}
-
-/// Connects without the client.
-fn connect(server: &Program) -> TcpStream {
-    let stream = TcpStream::connect(server.addr()).expect("the server accepts");
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
 }
 
 /// Reads messages until one has this tag.
@@ -347,10 +307,10 @@ fn interrupt(direction: Direction) {
     let content = noise(SIZE);
     fs::write(folders.source(direction), &content).unwrap();
     let mut server = folders.serve(&[]);
-    let mut chance = Chance(0x2545_f491_4f6c_dd1d);
+    let mut chance = Chance::seeded(0x2545_f491_4f6c_dd1d);
     for round in 0..20 {
         // Never so far that there is nothing left for the next round.
-        let limit = chance.next() % (SIZE as u64 / 24);
+        let limit = chance.below(SIZE / 24) as u64;
         let proxy = Proxy::new(server.addr(), limit, AtLimit::Hold);
         let client = folders.start(direction, proxy.addr);
         wait_for("the point", || (proxy.passed() >= limit).then_some(()));
@@ -383,7 +343,7 @@ fn a_download_that_is_killed_twenty_times_is_whole_in_the_end() {
 #[test]
 fn names_that_leave_the_folder_are_refused() {
     let folders = Folders::new();
-    fs::write(folders.0.join("secret"), "secret").unwrap();
+    fs::write(folders.0.path("secret"), "secret").unwrap();
     let server = folders.serve(&[]);
     let long = "x".repeat(241);
     for (name, words) in [
@@ -402,7 +362,7 @@ fn names_that_leave_the_folder_are_refused() {
         (long.as_bytes(), "longer than 240 bytes"),
     ] {
         for put_or_get in [0, 1] {
-            let mut stream = connect(&server);
+            let mut stream = server.connect();
             stream.write_all(&frame(put_or_get, name)).unwrap();
             expect_failure(&mut stream, words);
         }
@@ -417,11 +377,11 @@ fn names_that_leave_the_folder_are_refused() {
 #[test]
 fn links_pipes_devices_and_folders_are_neither_sent_nor_written() {
     let folders = Folders::new();
-    let secret = folders.0.join("secret");
+    let secret = folders.0.path("secret");
     fs::write(&secret, "secret").unwrap();
     symlink(&secret, folders.theirs("link")).unwrap();
     symlink("/dev/zero", folders.theirs("device")).unwrap();
-    symlink(folders.0.join("nowhere"), folders.theirs("dangling")).unwrap();
+    symlink(folders.0.path("nowhere"), folders.theirs("dangling")).unwrap();
     fs::create_dir(folders.theirs("folder")).unwrap();
     let pipe = Command::new("mkfifo").arg(folders.theirs("pipe")).status();
     assert!(pipe.unwrap().success());
@@ -439,14 +399,14 @@ fn links_pipes_devices_and_folders_are_neither_sent_nor_written() {
     fs::write(folders.ours("file"), "content").unwrap();
     folders.put(server.addr(), "file").finish().expect_words(1, "not a regular file");
     expect_same(&secret, b"secret");
-    assert!(!folders.0.join("nowhere").exists());
+    assert!(!folders.0.path("nowhere").exists());
 }
 
 #[test]
 fn two_uploads_of_one_name_at_once_are_refused() {
     let folders = Folders::new();
     let server = folders.serve(&[]);
-    let mut first = connect(&server);
+    let mut first = server.connect();
     first.write_all(&[frame(0, b"file"), frame(2, &8_u64.to_be_bytes())].concat()).unwrap();
     read_until(&mut first, 3);
     first.write_all(&[frame(4, &0_u64.to_be_bytes()), frame(5, b"half")].concat()).unwrap();
@@ -469,7 +429,7 @@ fn a_wrong_digest_is_refused_and_what_came_is_thrown_away() {
     let folders = Folders::new();
     fs::write(folders.theirs("file"), "old").unwrap();
     let server = folders.serve(&[]);
-    let mut stream = connect(&server);
+    let mut stream = server.connect();
     stream.write_all(&[frame(0, b"file"), frame(2, &4_u64.to_be_bytes())].concat()).unwrap();
     read_until(&mut stream, 3);
     let rest = [frame(4, &[0; 8]), frame(5, b"four"), frame(6, &[7; 32])].concat();
@@ -505,7 +465,7 @@ fn messages_that_make_no_sense_cost_their_own_connection() {
         ([started(5), frame(5, b"four")[..7].to_vec()].concat(), "ended within a frame"),
         (Vec::new(), "the peer left"),
     ] {
-        let mut stream = connect(&server);
+        let mut stream = server.connect();
         let _ = stream.write_all(&bytes);
         let _ = stream.shutdown(Shutdown::Write);
         expect_failure(&mut stream, words);
@@ -522,7 +482,7 @@ fn a_client_that_stalls_is_timed_out_and_frees_the_name() {
     let put = [frame(0, b"file"), frame(2, &9_u64.to_be_bytes())].concat();
     let half = [&put[..], &frame(4, &[0; 8]), &frame(5, b"four")[..6]].concat();
     for bytes in [&b""[..], b"\0\0", &put, &half] {
-        let mut stream = connect(&server);
+        let mut stream = server.connect();
         stream.write_all(bytes).unwrap();
         expect_failure(&mut stream, "the peer says nothing any more");
     }
@@ -530,7 +490,7 @@ fn a_client_that_stalls_is_timed_out_and_frees_the_name() {
     folders.put(server.addr(), "file").finish().expect(0);
     // One that takes nothing has no way of hearing that: its connection ends.
     fs::write(folders.theirs("big"), vec![0; 64 * MIB]).unwrap();
-    let mut stream = connect(&server);
+    let mut stream = server.connect();
     stream.write_all(&frame(1, b"big")).unwrap();
     stream.write_all(&frame(3, &[0; 40])).unwrap();
     server.said("the peer takes nothing any more");
@@ -543,7 +503,7 @@ fn a_peer_is_told_while_a_digest_takes_long() {
     let half = fs::File::create(folders.theirs(".file.part")).unwrap();
     half.set_len(1 << 30).unwrap();
     let server = folders.serve(&["--stall", "1"]);
-    let mut stream = connect(&server);
+    let mut stream = server.connect();
     stream.write_all(&[frame(0, b"file"), frame(2, &u64::MAX.to_be_bytes())].concat()).unwrap();
     read_until(&mut stream, 8);
     let have = read_until(&mut stream, 3);

@@ -10,28 +10,16 @@ use std::{
     fs::{self, File},
     io::{Read, Write},
     os::unix::{fs::PermissionsExt, net::UnixListener},
-    path::{Path, PathBuf},
-    process::{self, Command},
-    sync::atomic::{AtomicUsize, Ordering},
+    path::Path,
+    process::Command,
     time::{Duration, UNIX_EPOCH},
 };
-use util::{Answer, Client, PATIENCE, collect_log, logged, serve, wait_until};
+use util::{Answer, Client, Folder, PATIENCE, collect_log, logged, serve, wait_until};
 
 /// More than all buffers between two processes of a machine hold.
 const LARGE: usize = 64 << 20;
 
-/// A folder for one test, which is removed with it.
-struct Folder(PathBuf);
-
 impl Folder {
-    fn new() -> Folder {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("snow-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = env::temp_dir().join(name);
-        fs::create_dir(&path).expect("a folder for the test");
-        Folder(path)
-    }
-
     /// Makes a file of so many bytes, in which a part that is missing or comes twice shows.
     fn file(&self, name: &str, len: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(len);
@@ -39,13 +27,13 @@ impl Folder {
             let block = [(bytes.len() / 4093) as u8; 4093];
             bytes.extend_from_slice(&block[..block.len().min(len - bytes.len())]);
         }
-        fs::write(self.0.join(name), &bytes).expect("a file for the test");
+        fs::write(self.path(name), &bytes).expect("a file for the test");
         bytes
     }
 
     /// Returns how often this process has `name` open.
     fn descriptors(&self, name: &str) -> usize {
-        let path = self.0.join(name);
+        let path = self.path(name);
         let all = fs::read_dir("/proc/self/fd").expect("descriptors can be listed");
         all.filter(|entry| {
             let entry = entry.as_ref().expect("a descriptor");
@@ -55,15 +43,9 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Serves the files of a folder, and a greeting.
 fn app(folder: &Folder) -> Snow {
-    let root = folder.0.clone();
+    let root = folder.root().to_path_buf();
     let file = move |req: Request| Response::file(root.join(req.param("name").unwrap_or_default()));
     Snow::new([get("^/$", |_| "hello"), get("^/file/(?<name>.*)$", file)]).workers(1)
 }
@@ -137,7 +119,7 @@ fn last_modified_is_the_time_of_the_file() {
     folder.file("some", 10);
     let server = serve(app(&folder));
     let mut client = Client::connect(server.local_addr());
-    let file = File::options().write(true).open(folder.0.join("some")).expect("opens");
+    let file = File::options().write(true).open(folder.path("some")).expect("opens");
     let mut modified = |time| {
         file.set_modified(time).expect("the time is set");
         let answer = client.get("/file/some");
@@ -157,7 +139,7 @@ fn last_modified_is_the_time_of_the_file() {
 fn what_the_handler_sets_stays() {
     let folder = Folder::new();
     folder.file("some", 4);
-    let path = folder.0.join("some");
+    let path = folder.path("some");
     let server = serve(Snow::new([get("^/$", move |_| {
         let response = Response::file(&path).header("content-type", "text/x-test").status(404);
         response.header("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")
@@ -173,12 +155,12 @@ fn what_is_no_regular_file_is_not_found_and_never_waited_for() {
     collect_log();
     let folder = Folder::new();
     folder.file("some", 10);
-    fs::create_dir(folder.0.join("folder")).expect("a folder");
-    let made = Command::new("mkfifo").arg(folder.0.join("pipe")).status();
+    fs::create_dir(folder.path("folder")).expect("a folder");
+    let made = Command::new("mkfifo").arg(folder.path("pipe")).status();
     assert!(made.expect("mkfifo runs").success());
-    let _listener = UnixListener::bind(folder.0.join("socket")).expect("binds");
+    let _listener = UnixListener::bind(folder.path("socket")).expect("binds");
     for (link, target) in [("loop", "loop"), ("zero", "/dev/zero"), ("dangling", "nowhere")] {
-        std::os::unix::fs::symlink(target, folder.0.join(link)).expect("a link");
+        std::os::unix::fs::symlink(target, folder.path(link)).expect("a link");
     }
     let server = serve(app(&folder));
     let mut client = Client::connect(server.local_addr());
@@ -198,7 +180,7 @@ fn what_is_no_regular_file_is_not_found_and_never_waited_for() {
 fn a_file_that_may_not_be_read_is_forbidden() {
     let folder = Folder::new();
     folder.file("secret", 10);
-    let path = folder.0.join("secret");
+    let path = folder.path("secret");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("the mode is set");
     if File::open(&path).is_ok() {
         return; // Whoever runs this test may read everything.
@@ -212,7 +194,7 @@ fn on_error_sees_what_cannot_be_sent_and_may_answer_with_a_file() {
     let folder = Folder::new();
     let content = folder.file("page", 5000);
     let server = |page: &str| {
-        let page = folder.0.join(page);
+        let page = folder.path(page);
         serve(app(&folder).on_error(move |error: &Error| {
             assert_eq!(error.kind(), ErrorKind::NotFound);
             Response::file(&page).status(error.status())
@@ -231,7 +213,7 @@ fn a_file_that_shrinks_while_it_is_sent_breaks_the_connection() {
     let server = serve(app(&folder));
     let mut client = Client::connect(server.local_addr());
     begin(&mut client, "large");
-    let file = File::options().write(true).open(folder.0.join("large")).expect("opens");
+    let file = File::options().write(true).open(folder.path("large")).expect("opens");
     file.set_len(1000).expect("the file becomes shorter");
     let (content, _) = client.read_all();
     assert!(content.len() < LARGE, "{} bytes came", content.len());
@@ -246,7 +228,7 @@ fn a_file_that_grows_while_it_is_sent_is_sent_as_announced() {
     let server = serve(app(&folder));
     let mut client = Client::connect(server.local_addr());
     begin(&mut client, "large");
-    let mut file = File::options().append(true).open(folder.0.join("large")).expect("opens");
+    let mut file = File::options().append(true).open(folder.path("large")).expect("opens");
     file.write_all(&[b'x'; 100_000]).expect("the file becomes longer");
     assert!(take(&client, LARGE) == content);
     client.get("/").expect(200, "hello");
@@ -454,7 +436,7 @@ fn starve() {
 fn any_method_and_status_may_have_a_file() {
     let folder = Folder::new();
     let content = folder.file("some", 70_000);
-    let path = folder.0.join("some");
+    let path = folder.path("some");
     let file = move |status| route("", move |_| Response::file(&path).status(status));
     for (status, len) in [(StatusCode::CREATED, 70_000), (StatusCode::NO_CONTENT, 0)] {
         let server = serve(Snow::new([file.clone()(status)]));

@@ -5,10 +5,10 @@ mod util;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use snow::{
-    Error, ErrorKind, block_on,
+    Error, ErrorKind,
     net::{
         Decode, Decoded, Decoder, Encode, FrameError, FrameErrorKind, Framed, LengthPrefixed, Line,
-        Lines, TcpListener, TcpStream,
+        Lines,
     },
     spawn, timeout,
 };
@@ -20,22 +20,13 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use util::{
-    PATIENCE,
-    cuts::{Chance, decode, decode_however_cut},
+    Chance, PATIENCE,
+    cuts::{decode, decode_however_cut},
+    millis, pair, run,
 };
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-/// Runs a future on a loop, for no longer than a test may take.
-#[track_caller]
-fn run<F: Future>(future: F) -> F::Output {
-    block_on(timeout(PATIENCE, future)).expect("it came to no end")
-}
 
 /// Every kind of length prefix.
 fn length_prefixes(max_len: usize) -> Vec<LengthPrefixed> {
@@ -499,17 +490,10 @@ fn a_peer_that_never_pauses_leaves_others_their_turn() {
     });
 }
 
-/// Makes the two ends of a connection.
-async fn connected() -> (TcpStream, TcpStream) {
-    let mut listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (client, listener.accept().await.unwrap().0)
-}
-
 #[test]
 fn a_client_and_a_server_exchange_a_thousand_messages() {
     run(async {
-        let (client, server) = connected().await;
+        let (client, server) = pair().await;
         let codec = LengthPrefixed::u32(1 << 20).little_endian();
         let echo = spawn(async move {
             let mut frames = Framed::new(server, codec);
@@ -540,7 +524,7 @@ fn a_client_and_a_server_exchange_a_thousand_messages() {
 fn a_stream_that_ends_within_a_frame_is_told_from_one_that_ends() {
     run(async {
         for (sent, expected) in [(&b"\0\x01a"[..], None), (b"\0\x01a\0\x05bc", Some(3))] {
-            let (client, server) = connected().await;
+            let (client, server) = pair().await;
             let mut raw = Framed::new(client, Lines::new(0));
             poll_fn(|cx| Pin::new(raw.get_mut()).poll_write(cx, sent)).await.unwrap();
             drop(raw);
@@ -562,7 +546,7 @@ fn a_stream_that_ends_within_a_frame_is_told_from_one_that_ends() {
 #[test]
 fn a_peer_that_stalls_within_a_frame_costs_its_own_task_only() {
     run(async {
-        let (mut stalling, server) = connected().await;
+        let (mut stalling, server) = pair().await;
         poll_fn(|cx| Pin::new(&mut stalling).poll_write(cx, b"half a li")).await.unwrap();
         let stalled = spawn(async move {
             let mut lines = Framed::new(server, Lines::new(80));
@@ -570,7 +554,7 @@ fn a_peer_that_stalls_within_a_frame_costs_its_own_task_only() {
             (outcome.map(|_| ()), lines)
         });
         // Others are served meanwhile.
-        let (client, server) = connected().await;
+        let (client, server) = pair().await;
         let (mut client, mut server) =
             (Framed::new(client, Lines::new(80)), Framed::new(server, Lines::new(80)));
         for _ in 0..100 {

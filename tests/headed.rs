@@ -5,15 +5,15 @@
 mod util;
 
 use snow::{
-    block_on,
     headed::{ByteOrder, Content, Headed, Message},
-    net::{Decoder, Encode, FrameError, FrameErrorKind, Framed, TcpListener, TcpStream},
-    spawn, timeout,
+    net::{Decoder, Encode, FrameError, FrameErrorKind, Framed},
+    spawn,
 };
 use std::{collections::BTreeMap, time::Instant};
 use util::{
-    PATIENCE,
-    cuts::{Chance, decode, decode_however_cut},
+    Chance, PATIENCE,
+    cuts::{decode, decode_however_cut},
+    pair, run,
 };
 
 const HEADED: Headed = Headed::new(1000);
@@ -310,11 +310,9 @@ fn content_that_drips_in_costs_linear_time() {
 
 #[test]
 fn a_client_asks_and_a_server_answers_in_kind() {
-    let exchange = async {
-        let mut listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    run(async {
+        let (client, stream) = pair().await;
         let server = spawn(async move {
-            let (stream, _) = listener.accept().await?;
             let mut messages = Framed::new(stream, HEADED);
             while let Some(request) = messages.next().await {
                 let reply = match request?.into_content() {
@@ -337,6 +335,5 @@ fn a_client_asks_and_a_server_answers_in_kind() {
         }
         messages.close().await.unwrap();
         server.await.unwrap();
-    };
-    block_on(timeout(PATIENCE, exchange)).expect("it came to no end");
+    });
 }

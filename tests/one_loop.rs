@@ -3,10 +3,10 @@
 mod util;
 
 use snow::{
-    Future, Request, Response, Snow, block_on, get,
+    Future, Request, Response, Snow, get,
     net::{ReadExt, TcpListener, TcpStream, WriteExt, serve},
     rt::yield_now,
-    spawn, timeout,
+    spawn,
 };
 use std::{
     io,
@@ -18,10 +18,11 @@ use std::{
     thread,
     time::Duration,
 };
-use util::PATIENCE;
+use util::read_all;
 
+#[track_caller]
 fn run(test: impl std::future::Future<Output = io::Result<()>>) {
-    block_on(timeout(PATIENCE, test)).expect("in time").expect("no failure");
+    util::run(test).expect("no failure");
 }
 
 async fn request(addr: SocketAddr, path: &str) -> io::Result<TcpStream> {
@@ -31,13 +32,7 @@ async fn request(addr: SocketAddr, path: &str) -> io::Result<TcpStream> {
 }
 
 async fn rest(stream: &mut TcpStream) -> io::Result<String> {
-    let (mut text, mut buf) = (Vec::new(), [0; 1024]);
-    loop {
-        match stream.read(&mut buf).await? {
-            0 => return Ok(String::from_utf8(text).expect("text")),
-            count => text.extend_from_slice(&buf[..count]),
-        }
-    }
+    Ok(String::from_utf8(read_all(stream).await?).expect("text"))
 }
 
 /// Waits, turn after turn, until `condition` holds.

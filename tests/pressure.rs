@@ -27,7 +27,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, Process, wait_until};
+use util::{Client, PATIENCE, Process, millis, wait_until};
 
 /// Names the limits that the process serves with; unless it is set, this is a test and no server.
 const SERVED: &str = "SNOW_PRESSURE_SERVED";
@@ -36,10 +36,6 @@ const SERVED: &str = "SNOW_PRESSURE_SERVED";
 const BEARABLE: Duration = Duration::from_secs(1);
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 // What is served.
 
@@ -567,7 +563,7 @@ fn connections_that_left_the_queue_are_passed_over() {
     let process = Process::start("defaults");
     let start = process.counts();
     for _ in 0..3 {
-        process.signal("-STOP");
+        process.signal("STOP");
         for round in 0..200 {
             let mut client = process.connect();
             if round % 2 == 0 {
@@ -577,7 +573,7 @@ fn connections_that_left_the_queue_are_passed_over() {
                 reset(client);
             }
         }
-        process.signal("-CONT");
+        process.signal("CONT");
         process.connect().get("/").expect(200, "hello");
     }
     process.expect_back(start, PATIENCE);
@@ -1104,13 +1100,13 @@ fn a_process_that_was_paused_answers_what_came_meanwhile() {
     let mut slow = process.connect();
     slow.ask("GET", "/sleep/100");
     clients.iter_mut().for_each(|client| client.get("/").expect(200, "hello"));
-    process.signal("-STOP");
+    process.signal("STOP");
     // What they ask is there before their time is over, though nobody looks.
     clients.iter_mut().for_each(|client| client.ask("GET", "/"));
     let mut fresh = process.connect();
     fresh.ask("GET", "/");
     thread::sleep(millis(6500));
-    process.signal("-CONT");
+    process.signal("CONT");
     slow.read().expect(200, "done");
     fresh.read().expect(200, "hello");
     let lost = clients.iter_mut().filter(|client| {

@@ -3,16 +3,18 @@
 
 #![cfg(target_os = "linux")]
 
-#[path = "util/program.rs"]
-mod program;
+mod util;
 
-use program::{PATIENCE, Program, example, frame, is_alive, read_frame, wait_for};
 use std::{
     ffi::{OsStr, OsString},
     io::{Read, Write},
-    net::{Shutdown, TcpStream},
+    net::Shutdown,
     os::unix::ffi::OsStrExt,
     process::Command,
+};
+use util::{
+    example,
+    program::{Program, frame, is_alive, read_frame, wait_for},
 };
 
 const ALLOWED: &str = "cat,date,env,false,head,nowhere,printf,sh,sleep,true";
@@ -33,14 +35,6 @@ fn serve(options: &[&str]) -> Program {
 #[track_caller]
 fn client(server: &Program, command: impl IntoIterator<Item: AsRef<OsStr>>) -> Program {
     Program::start(remote_shell().arg("client").arg(server.addr().to_string()).args(command))
-}
-
-/// Connects without the client.
-#[track_caller]
-fn connect(server: &Program) -> TcpStream {
-    let stream = TcpStream::connect(server.addr()).expect("the server accepts");
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
 }
 
 /// Waits until the server has started a command, and returns its process.
@@ -117,7 +111,7 @@ fn ten_mebibytes_arrive_whole_in_little_memory() {
 fn a_client_that_reads_slowly_slows_the_command_down() {
     const SIZE: usize = 128 << 20;
     let server = serve(&[]);
-    let mut stream = connect(&server);
+    let mut stream = server.connect();
     stream.write_all(&frame(0, format!("head\0-c\0{SIZE}\0/dev/zero").as_bytes())).unwrap();
     let mut come = 0;
     loop {
@@ -161,7 +155,7 @@ fn a_command_whose_time_is_over_is_killed_with_its_descendants() {
 #[test]
 fn the_time_counts_for_a_client_that_takes_nothing() {
     let server = serve(&["--limit", "1"]);
-    let mut stream = connect(&server);
+    let mut stream = server.connect();
     stream.write_all(&frame(0, b"cat\0/dev/zero")).unwrap();
     expect_end(process(&server));
 }
@@ -223,7 +217,7 @@ fn garbage_is_answered_with_what_is_wrong_and_costs_its_own_connection() {
         (frame(0, &[1; 60_000]), "not on the list"),
         (frame(0, b"date\0")[..7].to_vec(), "ended within a frame"),
     ] {
-        let mut stream = connect(&server);
+        let mut stream = server.connect();
         // It may be refused before all of it is sent.
         let _ = stream.write_all(&bytes);
         let _ = stream.shutdown(Shutdown::Write);
@@ -241,7 +235,7 @@ fn garbage_is_answered_with_what_is_wrong_and_costs_its_own_connection() {
 #[test]
 fn a_client_that_says_more_than_a_command_has_ended_it() {
     let server = serve(&[]);
-    let mut stream = connect(&server);
+    let mut stream = server.connect();
     stream.write_all(&frame(0, b"sleep\x001000")).unwrap();
     let pid = process(&server);
     stream.write_all(&frame(0, b"date")).unwrap();
@@ -253,7 +247,7 @@ fn a_client_that_says_more_than_a_command_has_ended_it() {
 fn silence_and_half_a_frame_are_timed_out() {
     let server = serve(&[]);
     let streams = [&b""[..], b"\0\0", b"\0\0\0\x05\0dat"].map(|bytes| {
-        let mut stream = connect(&server);
+        let mut stream = server.connect();
         stream.write_all(bytes).unwrap();
         stream
     });

@@ -7,7 +7,7 @@ use snow::{
     patch, post, put, route,
 };
 use std::collections::HashSet;
-use util::{Client, collect_log, logged, serve};
+use util::{Chance, Client, collect_log, logged, serve};
 
 fn client(routes: impl IntoIterator<Item = Route>) -> TestClient {
     Snow::new(routes).test_client().expect("the table is sound")
@@ -488,27 +488,13 @@ impl Reference {
     }
 }
 
-/// Xorshift: enough chance for a test, and the same each time.
-struct Chance(u64);
-
 impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-
-    fn one<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-
     fn reference(&mut self, min_parts: usize) -> Reference {
         const TEXTS: [&str; 8] = ["a", "b", "ab", "a/", "/", "1", "abba/", "b1"];
         let parts = (0..min_parts + self.below(4)).map(|_| match self.below(8) {
-            0..4 => Part::Literal(self.one(&TEXTS)),
-            4 => Part::Optional(self.one(&TEXTS)),
-            5 => Part::Either(self.one(&TEXTS), self.one(&TEXTS)),
+            0..4 => Part::Literal(self.pick(&TEXTS)),
+            4 => Part::Optional(self.pick(&TEXTS)),
+            5 => Part::Either(self.pick(&TEXTS), self.pick(&TEXTS)),
             6 => Part::Group(|byte| byte.is_ascii_digit(), "[0-9]"),
             _ => Part::Group(|byte| byte != b'/', "[^/]"),
         });
@@ -516,20 +502,20 @@ impl Chance {
             parts: parts.collect(),
             is_anchored: self.below(3 + 10 * min_parts) > 0,
             ignores_case: self.below(8) == 0,
-            method: self.one(&["GET", "GET", "POST", "ANY"]),
+            method: self.pick(&["GET", "GET", "POST", "ANY"]),
         }
     }
 
     fn path(&mut self) -> String {
         let len = self.below(10);
-        let rest: String = (0..len).map(|_| self.one(&["a", "b", "A", "/", "1"])).collect();
+        let rest: String = (0..len).map(|_| self.pick(&["a", "b", "A", "/", "1"])).collect();
         format!("/{rest}")
     }
 }
 
 /// Asks a random table and the reference the same questions; returns how many routes have won.
 fn compare(seed: u64, routes: usize, min_parts: usize, questions: usize) -> usize {
-    let mut chance = Chance(seed);
+    let mut chance = Chance::seeded(seed);
     let references: Vec<_> = (0..routes).map(|_| chance.reference(min_parts)).collect();
     let table = references.iter().enumerate().map(|(number, reference)| {
         let count = reference.parts.iter().filter(|part| matches!(part, Part::Group(..))).count();
@@ -546,7 +532,7 @@ fn compare(seed: u64, routes: usize, min_parts: usize, questions: usize) -> usiz
     let mut client = client(table);
     let mut winners = HashSet::new();
     for _ in 0..questions {
-        let (path, method) = (chance.path(), chance.one(&["GET", "GET", "POST"]));
+        let (path, method) = (chance.path(), chance.pick(&["GET", "GET", "POST"]));
         let found: Vec<_> = references
             .iter()
             .enumerate()

@@ -28,17 +28,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, collect_log, logged, serve, wait_until};
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-/// Runs a future on a loop, for no longer than a test may take.
-#[track_caller]
-fn run<F: Future>(future: F) -> F::Output {
-    block_on(timeout(PATIENCE, future)).expect("it came to no end")
-}
+use util::{Client, PATIENCE, collect_log, listen, logged, millis, pair, run, serve, wait_until};
 
 /// Returns what `work` panics with.
 #[track_caller]
@@ -712,7 +702,7 @@ fn those_who_wake_themselves_for_ever_stop_nobody() {
         sleep(millis(5)).await;
         assert_eq!(spawn(async { 1 }).await, 1);
         assert_eq!(unblock(|| 2).await, 2);
-        let mut listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut listener = listen();
         let addr = listener.local_addr().unwrap();
         let client = spawn(async move {
             let mut stream = TcpStream::connect(addr).await.unwrap();
@@ -787,14 +777,6 @@ async fn close<S: AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
     poll_fn(|cx| Pin::new(&mut *stream).poll_close(cx)).await
 }
 
-/// Two ends of one connection, on one loop.
-async fn pair() -> (TcpStream, TcpStream) {
-    let mut listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let connecting = spawn(TcpStream::connect(listener.local_addr().unwrap()));
-    let (theirs, _) = listener.accept().await.unwrap();
-    (connecting.await.unwrap(), theirs)
-}
-
 /// Sends back what comes, until the end.
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut buf = vec![0; 1000];
@@ -809,7 +791,7 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
 #[test]
 fn an_echo_server_echoes_to_many_at_once() {
     run(async {
-        let mut listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut listener = listen();
         let addr = listener.local_addr().unwrap();
         assert_ne!(addr.port(), 0);
         let server = spawn(async move {
@@ -911,7 +893,7 @@ fn what_was_sent_before_the_end_is_read_before_the_end() {
     for size in [4095, 4096, 4097, 8192] {
         let mut listener = None;
         run(async {
-            let mut snow = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let mut snow = listen();
             let addr = snow.local_addr().unwrap();
             let sender = thread::spawn(move || {
                 let mut stream = std::net::TcpStream::connect(addr).unwrap();
@@ -933,7 +915,7 @@ fn what_was_sent_before_the_end_is_read_before_the_end() {
 #[test]
 fn a_connection_that_is_refused_is_an_error() {
     run(async {
-        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = listen();
         let addr = listener.local_addr().unwrap();
         assert_eq!(TcpListener::bind(addr).unwrap_err().kind(), ErrorKind::AddrInUse);
         drop(listener);

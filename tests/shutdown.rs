@@ -6,7 +6,7 @@ use snow::{Future, Request, Response, Snow, TimeoutFuture, get, post};
 use std::{
     io::{ErrorKind, Write},
     net::{SocketAddr, TcpStream},
-    process::{Command, Stdio},
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -14,14 +14,10 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, Process, example, serve, wait_until};
+use util::{Client, PATIENCE, Process, example, millis, program::Program, serve, wait_until};
 
 /// Long enough to tell a wait from none, on a busy machine too.
 const SOON: Duration = Duration::from_secs(3);
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 type Parked = Arc<Mutex<Vec<Future<String>>>>;
 
@@ -263,7 +259,7 @@ impl Process {
     /// Does so with more in its environment.
     fn start_with(environment: &[(&str, &str)]) -> Process {
         Process::spawn(
-            Command::new(example("conformance", &[]))
+            Command::new(example("conformance"))
                 .arg("0")
                 .env("RUST_LOG", "info")
                 .envs(environment.iter().copied()),
@@ -293,7 +289,7 @@ fn the_service_manager_is_told_of_the_start_and_the_stop() {
         };
         let mut process = Process::start_with(&[("NOTIFY_SOCKET", &text)]);
         assert_eq!(hear(), "READY=1");
-        process.signal("-TERM");
+        process.signal("TERM");
         assert_eq!(hear(), "STOPPING=1");
         assert_eq!(process.wait().code(), Some(0));
     }
@@ -303,7 +299,7 @@ fn the_service_manager_is_told_of_the_start_and_the_stop() {
 #[cfg(unix)]
 #[test]
 fn sigterm_and_sigint_stop_gracefully_with_exit_code_0() {
-    for signal in ["-TERM", "-INT"] {
+    for signal in ["TERM", "INT"] {
         let mut process = Process::start();
         let mut idle = Client::connect(process.addr);
         idle.get("/").expect(200, "hello");
@@ -327,7 +323,7 @@ fn sigterm_and_sigint_stop_gracefully_with_exit_code_0() {
 #[cfg(unix)]
 #[test]
 fn a_second_signal_ends_the_process_at_once() {
-    for (first, second) in [("-TERM", "-TERM"), ("-INT", "-TERM"), ("-INT", "-INT")] {
+    for (first, second) in [("TERM", "TERM"), ("INT", "TERM"), ("INT", "INT")] {
         let mut process = Process::start();
         let mut client = Client::connect(process.addr);
         client.get("/").expect(200, "hello");
@@ -347,7 +343,7 @@ fn a_second_signal_ends_the_process_at_once() {
 #[test]
 fn the_stop_is_logged_with_what_became_of_the_connections() {
     let mut process = Process::start();
-    process.signal("-TERM");
+    process.signal("TERM");
     assert_eq!(process.wait().code(), Some(0));
     let says_so = || process.lines.lock().unwrap().iter().any(|line| line.contains("stopped"));
     wait_until("it is logged", says_so);
@@ -355,23 +351,14 @@ fn the_stop_is_logged_with_what_became_of_the_connections() {
 
 /// Runs the example to its end, which is to come soon; returns its exit code and standard error.
 fn run_to_end(port: &str) -> (Option<i32>, String) {
-    let mut child = Command::new(example("conformance", &[]))
-        .arg(port)
-        .env("RUST_LOG", "info")
-        .env_remove("RUST_BACKTRACE")
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the example starts");
-    let deadline = Instant::now() + PATIENCE;
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            panic!("it goes on although it cannot listen");
-        }
-        thread::sleep(millis(1));
-    }
-    let output = child.wait_with_output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    let program = Program::start(
+        Command::new(example("conformance"))
+            .arg(port)
+            .env("RUST_LOG", "info")
+            .env_remove("RUST_BACKTRACE"),
+    );
+    let finished = program.finish();
+    (finished.status.code(), finished.stderr)
 }
 
 /// Expects one line that a person can read.

@@ -9,7 +9,7 @@ mod util;
 use futures_core::Stream;
 use snow::{Bytes, Config, Future, Request, Response, Snow, TimeoutFuture, get, post};
 use std::{
-    env, fs,
+    env,
     io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     os::unix::net::UnixDatagram,
@@ -21,7 +21,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, Process, wait_until};
+use util::{Client, Folder, PATIENCE, Process, millis, wait_until};
 
 /// Holds the port that the process serves on; unless it is set, this is a test and no server.
 const SERVED: &str = "SNOW_STOPPING_SERVED";
@@ -34,10 +34,6 @@ const ROUNDS: &str = "SNOW_STOPPING_ROUNDS";
 const DEADLINE: Duration = Duration::from_secs(3);
 
 const CLIENTS: usize = 48;
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 fn rounds() -> usize {
     env::var(ROUNDS).map_or(4, |rounds| rounds.parse().expect("a number"))
@@ -112,7 +108,7 @@ impl Process {
     }
 
     fn terminate(&self) {
-        self.signal("-TERM");
+        self.signal("TERM");
     }
 
     /// Waits for the end, which is to be a success.
@@ -431,9 +427,8 @@ fn a_rolling_restart_loses_no_request() {
 /// A supervisor is told when it serves and when it stops.
 #[test]
 fn a_supervisor_is_notified() {
-    let folder = env::temp_dir().join(format!("snow-stopping-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let path = folder.join("notify");
+    let folder = Folder::new();
+    let path = folder.path("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
     let receive = || {
@@ -442,14 +437,8 @@ fn a_supervisor_is_notified() {
         String::from_utf8(bytes[..len].to_vec()).unwrap()
     };
     let mut process = Process::start_on(0, Some(&path));
-    let outcome = std::panic::catch_unwind(|| {
-        assert!(receive().lines().any(|line| line == "READY=1"));
-        process.terminate();
-        assert!(receive().lines().any(|line| line == "STOPPING=1"));
-    });
-    fs::remove_dir_all(&folder).unwrap();
-    if let Err(panic) = outcome {
-        std::panic::resume_unwind(panic);
-    }
+    assert!(receive().lines().any(|line| line == "READY=1"));
+    process.terminate();
+    assert!(receive().lines().any(|line| line == "STOPPING=1"));
     process.expect_success();
 }

@@ -22,39 +22,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, collect_log, logged};
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-/// Runs a future on a loop, for no longer than a test may take.
-#[track_caller]
-fn run<F: Future>(future: F) -> F::Output {
-    block_on(timeout(PATIENCE, future)).expect("it came to no end")
-}
-
-fn listen() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap()
-}
-
-/// Two ends of one connection.
-async fn pair() -> (TcpStream, TcpStream) {
-    let mut listener = listen();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (client, listener.accept().await.unwrap().0)
-}
-
-/// Reads until the end of the stream.
-async fn read_all(stream: &mut (impl ReadExt + ?Sized)) -> io::Result<Vec<u8>> {
-    let (mut all, mut buf) = (Vec::new(), vec![0; 16 * 1024]);
-    loop {
-        match stream.read(&mut buf).await? {
-            0 => return Ok(all),
-            count => all.extend_from_slice(&buf[..count]),
-        }
-    }
-}
+use util::{Client, PATIENCE, collect_log, listen, logged, millis, pair, read_all, run};
 
 /// Bytes that tell where they belong.
 fn pattern(len: usize, seed: usize) -> Vec<u8> {

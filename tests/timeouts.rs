@@ -18,14 +18,10 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, serve, wait_until};
+use util::{Client, PATIENCE, millis, serve, wait_until};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
-}
-
-const fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
 }
 
 /// Sets a flag when it is dropped.

@@ -3,7 +3,6 @@
 mod util;
 
 use snow::{
-    block_on,
     net::{Datagram, UdpSocket},
     rt::counts,
     sleep, spawn, timeout,
@@ -13,13 +12,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     time::{Duration, Instant},
 };
-use util::PATIENCE;
-
-/// Runs a future on a loop, for no longer than a test may take.
-#[track_caller]
-fn run<F: Future>(future: F) -> F::Output {
-    block_on(timeout(PATIENCE, future)).expect("it came to no end")
-}
+use util::{PATIENCE, run};
 
 fn bind() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -5,7 +5,7 @@
 mod util;
 
 use snow::{
-    Request, Running, Snow, block_on, get,
+    Request, Running, Snow, get,
     net::{
         Datagram, Endpoint, ReadExt, UnixDatagram, UnixListener, UnixOptions, UnixStream, WriteExt,
         serve,
@@ -15,47 +15,12 @@ use snow::{
 };
 use std::{
     fs,
-    io::{self, ErrorKind, Read, Write},
+    io::{ErrorKind, Read, Write},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
-    time::{Duration, Instant},
+    time::Instant,
 };
-use util::{Client, PATIENCE, wait_until};
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-/// Runs a future on a loop, for no longer than a test may take.
-#[track_caller]
-fn run<F: Future>(future: F) -> F::Output {
-    block_on(timeout(PATIENCE, future)).expect("it came to no end")
-}
-
-/// A folder of the test's own, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Folder {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("snow-unix-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use util::{Client, Folder, PATIENCE, millis, read_all, run, wait_until};
 
 /// Leaves the file of a socket behind that nobody has open.
 fn leave_stale(path: &Path) {
@@ -65,17 +30,6 @@ fn leave_stale(path: &Path) {
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
-}
-
-/// Reads until the end of the stream.
-async fn read_all(stream: &mut (impl ReadExt + ?Sized)) -> io::Result<Vec<u8>> {
-    let (mut all, mut buf) = (Vec::new(), vec![0; 16 * 1024]);
-    loop {
-        match stream.read(&mut buf).await? {
-            0 => return Ok(all),
-            count => all.extend_from_slice(&buf[..count]),
-        }
-    }
 }
 
 #[test]
@@ -612,10 +566,11 @@ mod activation {
     //! Sockets that are handed to the process, which is this test program run once more.
 
     use super::*;
+    use crate::util::Spawned;
     use std::{
         net::TcpListener,
         os::{fd::OwnedFd, unix::net::UnixListener},
-        process::{Child, Command, Stdio},
+        process::{Command, Stdio},
     };
 
     const MARK: &str = "SNOW_TEST_SERVES";
@@ -631,44 +586,22 @@ mod activation {
         server.run().unwrap();
     }
 
-    /// A child that a test which fails takes along.
-    struct Activated(Child);
-
-    impl Drop for Activated {
-        fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
-
     /// Runs this program with its descriptors 3 and on as told.
-    fn activate(tcp: &TcpListener, unix: &UnixListener) -> Activated {
+    fn activate(tcp: &TcpListener, unix: &UnixListener) -> Spawned {
         // The third is none to serve on.
         let script = "exec 3<&0 4<&1 5</dev/null 0</dev/null 1>/dev/null; \
             export LISTEN_PID=$$ LISTEN_FDS=3; exec \"$0\" \"$@\"";
         let handed = [OwnedFd::from(tcp.try_clone().unwrap()), unix.try_clone().unwrap().into()];
         let [tcp, unix] = handed.map(Stdio::from);
-        let child = Command::new("sh")
-            .args(["-c", script])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "activation::serves_what_it_was_handed", "--nocapture"])
-            .env(MARK, "1")
-            .stdin(tcp)
-            .stdout(unix)
-            .spawn();
-        Activated(child.unwrap())
-    }
-
-    fn stop(mut child: Activated) {
-        let pid = child.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let mut status = None;
-        let deadline = Instant::now() + PATIENCE;
-        while status.is_none() && Instant::now() < deadline {
-            status = child.0.try_wait().unwrap();
-            std::thread::sleep(millis(5));
-        }
-        assert!(status.expect("it stops in time").success());
+        Spawned::new(
+            Command::new("sh")
+                .args(["-c", script])
+                .arg(std::env::current_exe().unwrap())
+                .args(["--exact", "activation::serves_what_it_was_handed", "--nocapture"])
+                .env(MARK, "1")
+                .stdin(tcp)
+                .stdout(unix),
+        )
     }
 
     #[test]
@@ -680,12 +613,13 @@ mod activation {
         let addr = tcp.local_addr().unwrap();
         // One after the other, on the same sockets.
         for _ in 0..2 {
-            let child = activate(&tcp, &unix);
+            let mut child = activate(&tcp, &unix);
             let mut client = Client::connect(addr);
             let here = client.stream().local_addr().unwrap();
             client.get("/").expect(200, &format!("Some({here})"));
             assert!(ask(&path, "/").ends_with("None"));
-            stop(child);
+            child.signal("TERM");
+            assert!(child.ended_within(PATIENCE).success());
             assert!(path.exists(), "the file is not the server's");
         }
     }

@@ -9,7 +9,7 @@ mod util;
 use snow::{Error, ErrorKind};
 use std::fs;
 use tus::{OCTETS, Server, ask, create, head};
-use util::{Answer, Client, wait_until};
+use util::{Answer, Client, Folder, wait_until};
 
 /// SHA-1 and SHA-256 of "hello world".
 const SHA1: &str = "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=";
@@ -267,7 +267,8 @@ fn what_is_not_there_is_404_and_other_methods_are_405() {
 #[test]
 fn a_link_in_the_directory_is_not_followed() {
     let server = Server::start();
-    let outside = std::env::temp_dir().join(format!("snow-outside-{}", std::process::id()));
+    let folder = Folder::new();
+    let outside = folder.path("outside");
     fs::write(&outside, "mine").unwrap();
     let upload = server.create(100);
     fs::remove_file(server.file(&upload)).unwrap();
@@ -276,7 +277,6 @@ fn a_link_in_the_directory_is_not_followed() {
     assert_eq!(server.patch(&upload, 4, b"more").status, 404);
     assert_eq!(server.ask("DELETE", &upload, &[]).status, 404);
     assert_eq!(fs::read(&outside).unwrap(), b"mine");
-    fs::remove_file(outside).unwrap();
 }
 
 #[test]

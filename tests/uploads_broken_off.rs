@@ -10,8 +10,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tus::{Dir, OCTETS, Server, ask, bytes, head, patch};
-use util::{Client, PATIENCE, wait_until};
+use tus::{Dir, OCTETS, Server, ask, head, patch};
+use util::{Client, PATIENCE, noise, wait_until};
 
 /// Of "hello world".
 const SHA1: &str = "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=";
@@ -36,7 +36,7 @@ fn bytes_on_trial_are_not_kept_when_the_client_breaks_off() {
 #[test]
 fn what_arrived_before_the_client_broke_off_is_kept() {
     let server = Server::start();
-    let content = bytes(3_000_000);
+    let content = noise(3_000_000);
     let upload = server.create(content.len());
     let mut at = 0;
     let len = content.len().to_string();
@@ -102,7 +102,7 @@ fn what_was_read_before_a_reset_is_kept() {
     let dir = Dir::new();
     let routes = Uploads::new(dir.path()).routes().expect("the directory opens");
     let mut client = Snow::new([mount("/files", routes)]).test_client().expect("is an application");
-    let content = bytes(30_000);
+    let content = noise(30_000);
     for _ in 0..5 {
         let answer = client
             .post("/files")

@@ -18,7 +18,8 @@ use std::{
     },
     thread,
 };
-use tus::{Dir, Server, bytes};
+use tus::{Dir, Server};
+use util::noise;
 
 /// Bytes that pass before a connection is cut: in the middle of a request of every client.
 const CUT: usize = 700_000;
@@ -84,7 +85,7 @@ struct Work {
 
 impl Work {
     fn new(name: &str) -> Work {
-        let (dir, content) = (Dir::new(), bytes(3_333_333));
+        let (dir, content) = (Dir::new(), noise(3_333_333));
         fs::create_dir_all(dir.path()).unwrap();
         let file = dir.path().join(name);
         fs::write(&file, &content).unwrap();

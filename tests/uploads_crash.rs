@@ -6,18 +6,8 @@ mod tus;
 mod util;
 
 use std::{fs, thread, time::Duration};
-use tus::{Dir, OCTETS, Process, bytes, create, head, offset, patch};
-use util::{Client, wait_until};
-
-/// Numbers that look random, the same ones in each run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.0 >> 33) as usize % limit
-    }
-}
+use tus::{Dir, OCTETS, Process, create, head, offset, patch};
+use util::{Chance, Client, noise, wait_until};
 
 fn stored(dir: &Dir, upload: &str) -> Vec<u8> {
     fs::read(dir.path().join(upload.strip_prefix("/files/").unwrap())).expect("it is there")
@@ -26,14 +16,14 @@ fn stored(dir: &Dir, upload: &str) -> Vec<u8> {
 #[test]
 fn an_upload_survives_twenty_kills_and_is_the_same() {
     const KILLS: usize = 20;
-    let content = bytes(4 << 20);
+    let content = noise(4 << 20);
     let dir = Dir::new();
-    let mut dice = Dice(4711);
+    let mut chance = Chance::seeded(4711);
     let mut process = Process::start(&dir);
     let upload = create(process.addr, &[("Upload-Length", &content.len().to_string())]);
     for kill in 0..KILLS {
         let at = offset(process.addr, &upload);
-        let acknowledged = at + 1 + dice.below(10_000);
+        let acknowledged = at + 1 + chance.below(10_000);
         assert_eq!(patch(process.addr, &upload, at, &content[at..acknowledged]).status, 204);
 
         // More than is sent is announced, so that the process is killed in the middle.
@@ -45,8 +35,8 @@ fn an_upload_survives_twenty_kills_and_is_the_same() {
         }
         let mut client = Client::connect(process.addr);
         client.send(head("PATCH", &upload, &fields));
-        client.send(&content[acknowledged..acknowledged + dice.below(150_000)]);
-        thread::sleep(Duration::from_micros(dice.below(5_000) as u64));
+        client.send(&content[acknowledged..acknowledged + chance.below(150_000)]);
+        thread::sleep(Duration::from_micros(chance.below(5_000) as u64));
         drop(process);
 
         process = Process::start(&dir);
@@ -70,10 +60,10 @@ const SYNCED_AFTER: usize = 16 << 20;
 
 #[test]
 fn an_upload_survives_kills_around_the_syncs_in_the_middle_of_a_request() {
-    let block = bytes((1 << 20) + 1); // No divisor of anything: a shift shows.
+    let block = noise((1 << 20) + 1); // No divisor of anything: a shift shows.
     let content: Vec<u8> = block.iter().copied().cycle().take(8 * SYNCED_AFTER).collect();
     let dir = Dir::new();
-    let mut dice = Dice(815);
+    let mut chance = Chance::seeded(815);
     let mut process = Process::start(&dir);
     let upload = create(process.addr, &[("Upload-Length", &content.len().to_string())]);
     for kill in 0..4 {
@@ -84,9 +74,9 @@ fn an_upload_survives_kills_around_the_syncs_in_the_middle_of_a_request() {
         client.send(head("PATCH", &upload, &fields));
         // What is written reaches the next sync, which is under way or over when the kill comes.
         let synced = at + SYNCED_AFTER;
-        client.send(&content[at..synced + dice.below(2 << 20)]);
+        client.send(&content[at..synced + chance.below(2 << 20)]);
         wait_until("the sync is due", || stored(&dir, &upload).len() > synced - (128 << 10));
-        thread::sleep(Duration::from_micros(dice.below(20_000) as u64));
+        thread::sleep(Duration::from_micros(chance.below(20_000) as u64));
         drop(process);
 
         process = Process::start(&dir);
@@ -102,7 +92,7 @@ fn an_upload_survives_kills_around_the_syncs_in_the_middle_of_a_request() {
 
 #[test]
 fn a_full_disk_is_507_and_loses_nothing_that_was_acknowledged() {
-    let content = bytes(1 << 20);
+    let content = noise(1 << 20);
     let dir = Dir::new();
     // No file may be longer: as good as full, for what can be done about it.
     let process = Process::start_after(&dir, "trap '' XFSZ; ulimit -f 200");
@@ -132,7 +122,7 @@ fn peak(process: &Process) -> usize {
 fn memory_for(len: usize) -> usize {
     let dir = Dir::new();
     let process = Process::start(&dir);
-    let piece = bytes(1 << 20);
+    let piece = noise(1 << 20);
     let upload = create(process.addr, &[("Upload-Length", &(piece.len() + len).to_string())]);
     assert_eq!(patch(process.addr, &upload, 0, &piece).status, 204);
     let before = peak(&process);
@@ -168,7 +158,7 @@ fn a_gibibyte_takes_no_more_memory_than_a_mebibyte() {
 fn an_upload_that_is_being_received_is_finished_when_the_server_stops() {
     let dir = Dir::new();
     let process = Process::start(&dir);
-    let content = bytes(300_000);
+    let content = noise(300_000);
     let upload = create(process.addr, &[("Upload-Length", "300000")]);
     let mut client = Client::connect(process.addr);
     let fields = [OCTETS, ("Upload-Offset", "0"), ("Content-Length", "300000")];

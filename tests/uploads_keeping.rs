@@ -13,8 +13,8 @@ use std::{
     },
     time::Duration,
 };
-use tus::{Dir, OCTETS, Server, ask, bytes, create};
-use util::{Client, wait_until};
+use tus::{Dir, OCTETS, Server, ask, create};
+use util::{Client, noise, wait_until};
 
 const PARTIAL: (&str, &str) = ("Upload-Concat", "partial");
 
@@ -46,7 +46,7 @@ fn part(server: &Server, content: &[u8]) -> String {
 #[test]
 fn parts_make_a_whole_which_is_reported_and_they_are_not() {
     let server = Server::start();
-    let (one, two, three) = (bytes(9 << 20), bytes(1), bytes(0));
+    let (one, two, three) = (noise(9 << 20), noise(1), noise(0));
     let parts = [part(&server, &one), part(&server, &two), part(&server, &three)];
     let looked = server.ask("HEAD", &parts[0], &[]);
     assert_eq!(looked.field("upload-concat"), Some("partial"));

@@ -1,8 +1,8 @@
 //! `chat`.
 
 use crate::{
-    program::{Peer, Program, http, path},
-    util::wait_until,
+    program::{Peer, Program, http},
+    util::{PATIENCE, Spawned, example, wait_until},
 };
 use std::{
     io::{BufRead, BufReader, Write},
@@ -119,17 +119,17 @@ fn silence_is_timed_out() {
 #[test]
 fn its_own_client_types_and_reads() {
     let server = server();
-    let mut child = Command::new(path("chat"))
-        .args(["join", &server.listening().to_string(), "bob"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the client starts");
+    let mut child = Spawned::new(
+        Command::new(example("chat"))
+            .args(["join", &server.listening().to_string(), "bob"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped()),
+    );
     let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut said = || said.next().expect("a line").expect("text");
     assert_eq!(said(), "* bob has joined");
     child.stdin.as_mut().unwrap().write_all(b"hello\n").unwrap();
     assert_eq!(said(), "bob: hello");
     drop(child.stdin.take());
-    assert!(child.wait().unwrap().success());
+    assert!(child.ended_within(PATIENCE).success());
 }

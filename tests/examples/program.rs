@@ -1,42 +1,30 @@
 //! A built example that runs, is heard, and is ended.
 
-use crate::util::{PATIENCE, wait_until};
+use crate::util::{PATIENCE, Spawned, example, wait_until};
 use std::{
-    env,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How long a program may take that runs to its end: a thousand clients in a debug build.
 const RUN: Duration = Duration::from_secs(120);
 
-/// Where the examples of this build are.
-#[track_caller]
-pub(crate) fn path(name: &str) -> PathBuf {
-    let test = env::current_exe().expect("a test is a file");
-    let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
-    let path = profile.join("examples").join(name).with_extension(env::consts::EXE_EXTENSION);
-    assert!(path.exists(), "build the examples first: cargo build --examples --all-features");
-    path
-}
-
 /// An example in the background, until it is dropped.
 pub(crate) struct Program {
-    child: Child,
+    child: Spawned,
     log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Program {
     #[track_caller]
     pub(crate) fn start(name: &str, args: &[&str]) -> Program {
-        let mut command = Command::new(path(name));
+        let mut command = Command::new(example(name));
         command.args(args).env("RUST_LOG", "debug").stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the example starts");
+        let mut child = Spawned::new(&mut command);
         let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let log = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&log);
@@ -86,36 +74,17 @@ impl Program {
     /// Asks the program to stop, and waits until it has.
     #[track_caller]
     pub(crate) fn terminate(mut self) -> ExitStatus {
-        let kill = Command::new("kill").args(["-TERM", &self.id().to_string()]).status();
-        assert!(kill.expect("kill runs").success());
-        ended(&mut self.child, PATIENCE)
+        self.child.signal("TERM");
+        self.child.ended_within(PATIENCE)
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if thread::panicking() {
             let log = self.log.lock().unwrap();
             eprintln!("the program's log:\n{}", log[log.len().saturating_sub(20)..].join("\n"));
         }
-    }
-}
-
-#[track_caller]
-fn ended(child: &mut Child, patience: Duration) -> ExitStatus {
-    let deadline = Instant::now() + patience;
-    loop {
-        if let Some(status) = child.try_wait().expect("it is a child") {
-            return status;
-        }
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("the program has not ended in time");
-        }
-        thread::sleep(Duration::from_millis(2));
     }
 }
 
@@ -130,16 +99,16 @@ pub(crate) struct Ended {
 /// Runs an example to its end.
 #[track_caller]
 pub(crate) fn run(name: &str, args: &[&str]) -> Ended {
-    run_command(Command::new(path(name)).args(args))
+    run_command(Command::new(example(name)).args(args))
 }
 
 #[track_caller]
 pub(crate) fn run_command(command: &mut Command) -> Ended {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the program starts");
+    let mut child = Spawned::new(command);
     let stdout = collect(child.stdout.take().expect("piped"));
     let stderr = collect(child.stderr.take().expect("piped"));
-    let code = ended(&mut child, RUN).code();
+    let code = child.ended_within(RUN).code();
     let [stdout, stderr] = [stdout, stderr].map(|thread| thread.join().expect("it is text"));
     Ended { code, stdout, stderr }
 }

@@ -3,53 +3,45 @@
 #![allow(dead_code, reason = "every test crate uses only a part of it")]
 
 pub(crate) use crate::util::Process;
-use crate::util::{Answer, Client, example, serve};
+use crate::util::{Answer, Client, Folder, example, serve};
 use snow::{
     Running, Snow, mount,
     uploads::{Upload, Uploads},
 };
 use std::{
-    env, fs,
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 pub(crate) const OCTETS: (&str, &str) = ("Content-Type", "application/offset+octet-stream");
 
-/// A directory that goes with the test.
-pub(crate) struct Dir(PathBuf);
+/// A directory that goes with the test. Whoever serves it makes it.
+pub(crate) struct Dir {
+    path: PathBuf,
+    /// Removes what is in it.
+    _around: Folder,
+}
 
 impl Dir {
     pub(crate) fn new() -> Dir {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("snow-uploads-{}-{number}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        Dir(path)
+        let folder = Folder::new();
+        Dir { path: folder.path("uploads"), _around: folder }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// Returns the names of all files of uploads, in order: not the socket that tells who has the directory.
     pub(crate) fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).expect("the directory is there");
+        let entries = fs::read_dir(&self.path).expect("the directory is there");
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<_> = names.filter(|name| !name.ends_with(".lock")).collect();
         names.sort();
         names
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -179,18 +171,6 @@ pub(crate) fn offset(addr: SocketAddr, target: &str) -> usize {
     offset.parse().expect("it is a number")
 }
 
-/// Returns bytes that do not repeat soon, so that a shift shows.
-pub(crate) fn bytes(len: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let word = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(word).flatten().take(len).collect()
-}
-
 impl Process {
     /// Starts the example.
     pub(crate) fn start(dir: &Dir) -> Process {
@@ -202,7 +182,7 @@ impl Process {
         Process::spawn(
             Command::new("sh")
                 .args(["-c", &format!(r#"{first}; exec "$0" "$@""#)])
-                .arg(example("uploads", &["uploads"]))
+                .arg(example("uploads"))
                 .arg("127.0.0.1:0")
                 .arg(dir.path())
                 .env("RUST_LOG", "info"),
@@ -215,6 +195,6 @@ impl Process {
 
     /// Has it stop in good order.
     pub(crate) fn terminate(&self) {
-        self.signal("-TERM");
+        self.signal("TERM");
     }
 }

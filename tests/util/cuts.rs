@@ -1,33 +1,7 @@
-//! Frames in every way in which their bytes can be cut, and chance that repeats itself.
+//! Frames in every way in which their bytes can be cut.
 
 use snow::net::{Decode, Decoder, FrameErrorKind};
 use std::fmt::Debug;
-
-/// Chance that is the same in every run (xorshift64).
-pub(crate) struct Chance(u64);
-
-impl Chance {
-    pub(crate) fn new() -> Chance {
-        Chance(0x9e37_79b9_7f4a_7c15)
-    }
-
-    /// Returns a number below `bound`.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-
-    pub(crate) fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())].clone()
-    }
-
-    /// Returns so many bytes, each one of `alphabet`.
-    pub(crate) fn bytes(&mut self, len: usize, alphabet: &[u8]) -> Vec<u8> {
-        (0..len).map(|_| self.pick(alphabet)).collect()
-    }
-}
 
 /// What a stream decodes to: its messages, and what was wrong in the end.
 pub(crate) type Outcome<M> = (Vec<M>, Option<(FrameErrorKind, String)>);

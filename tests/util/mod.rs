@@ -5,11 +5,22 @@
 #![allow(dead_code, unused_imports, reason = "every test crate uses only a part of it")]
 
 mod answer;
+mod chance;
 pub(crate) mod cuts;
+mod example;
+mod folder;
+mod on_loop;
 mod process;
+pub(crate) mod program;
+mod spawned;
 
 pub(crate) use answer::Answer;
-pub(crate) use process::{Process, example};
+pub(crate) use chance::{Chance, noise};
+pub(crate) use example::example;
+pub(crate) use folder::Folder;
+pub(crate) use on_loop::{listen, pair, read_all, run};
+pub(crate) use process::Process;
+pub(crate) use spawned::Spawned;
 
 use snow::{Running, Snow};
 use std::{
@@ -22,6 +33,10 @@ use std::{
 
 /// How long anything may take before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
 
 /// Serves `app` in the background on a free port of 127.0.0.1, until it is dropped.
 #[track_caller]

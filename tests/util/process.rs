@@ -1,20 +1,17 @@
-//! A server in a process of its own, whose log is read; and the examples, built as the tests are.
+//! A server in a process of its own, whose log is read.
 
-use super::{Client, PATIENCE, wait_until};
+use super::{Client, PATIENCE, Spawned, wait_until};
 use std::{
-    env,
     io::{BufRead, BufReader},
     net::SocketAddr,
-    path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
 };
 
 /// A process that serves; killed when it is dropped.
 pub(crate) struct Process {
-    pub(crate) child: Child,
+    pub(crate) child: Spawned,
     pub(crate) addr: SocketAddr,
     /// What it has logged, as far as it has been read.
     pub(crate) lines: Arc<Mutex<Vec<String>>>,
@@ -24,7 +21,7 @@ impl Process {
     /// Starts it, and waits until its log says on which port of 127.0.0.1 it serves.
     pub(crate) fn spawn(command: &mut Command) -> Process {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the server starts");
+        let mut child = Spawned::new(command);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (read, stderr) = (Arc::clone(&lines), child.stderr.take().unwrap());
         thread::spawn(move || {
@@ -46,10 +43,10 @@ impl Process {
         Client::connect(self.addr)
     }
 
-    /// Sends it a signal: `-TERM`, `-STOP`, …
+    /// Sends it a signal by name: `TERM`, `STOP`, …
+    #[track_caller]
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status();
-        assert!(status.expect("kill runs").success());
+        self.child.signal(name);
     }
 
     /// Returns how many lines of the log contain `words`.
@@ -60,40 +57,6 @@ impl Process {
     /// Waits for the end, and returns how it ended.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.child.try_wait().expect("it can be waited for") {
-                Some(status) => return status,
-                None => assert!(Instant::now() < deadline, "it does not end"),
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.child.ended_within(PATIENCE)
     }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let ended = self.child.kill().and_then(|()| self.child.wait());
-        // A test that fails has said why.
-        if !thread::panicking() {
-            ended.expect("it is killed and has ended");
-        }
-    }
-}
-
-/// Returns an example, built as this test was; `features` are what it needs.
-pub(crate) fn example(name: &str, features: &[&str]) -> PathBuf {
-    let test = env::current_exe().expect("the test has a path");
-    let target = test.ancestors().nth(2).expect("it is in target/…/deps");
-    let path = target.join("examples").join(format!("{name}{}", env::consts::EXE_SUFFIX));
-    if !path.exists() {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--example", name, "--features", &features.join(",")]);
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
-        }
-        let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
-        assert!(status.expect("cargo runs").success(), "the example does not build");
-    }
-    path
 }

@@ -1,20 +1,17 @@
 //! The programs of `examples/`, run as a user runs them, and never for longer than [`PATIENCE`].
 
-#![allow(dead_code, reason = "every test crate uses only a part of it")]
-
+use super::Spawned;
 use std::{
-    env, fs,
+    fs,
     io::{self, Read},
-    net::SocketAddr,
-    os::unix::process::ExitStatusExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    net::{SocketAddr, TcpStream},
+    process::{Command, ExitStatus, Stdio},
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 /// How long anything may take before the test fails.
@@ -31,49 +28,6 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         thread::sleep(Duration::from_millis(2));
     }
-}
-
-/// Returns the path of an example. It is built if it is not there or older than its source, which
-/// happens when this test is run by its name: then Cargo builds no examples.
-pub(crate) fn example(name: &str) -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let test = env::current_exe().expect("the test knows its path");
-        let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
-        let path = profile.join("examples").join(name);
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let sources = newest(&root.join("examples").join(name)).max(newest(&root.join("snow")));
-        if !path.metadata().and_then(|it| it.modified()).is_ok_and(|built| built >= sources) {
-            build(name, profile);
-        }
-        path
-    })
-}
-
-/// Returns when the newest file below `path` was changed.
-fn newest(path: &Path) -> SystemTime {
-    if path.is_file() {
-        return path.metadata().and_then(|it| it.modified()).expect("the source can be read");
-    }
-    let entries = fs::read_dir(path).expect("the source is there");
-    let times = entries.map(|entry| newest(&entry.expect("the source can be read").path()));
-    times.max().unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// Builds an example as this test was built, so that nothing else has to be.
-fn build(name: &str, profile: &Path) {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--example", name]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    cargo.arg("--target-dir").arg(profile.parent().expect("the folder above that of the profile"));
-    cargo.args((!cfg!(debug_assertions)).then_some("--release"));
-    for (feature, is_on) in [
-        ("activation", cfg!(feature = "activation")),
-        ("json", cfg!(feature = "json")),
-        ("unicode", cfg!(feature = "unicode")),
-    ] {
-        cargo.args(is_on.then(|| format!("--features={feature}")));
-    }
-    assert!(cargo.status().is_ok_and(|status| status.success()), "cannot build the example {name}");
 }
 
 /// What a program has printed so far.
@@ -104,7 +58,7 @@ impl Printed {
 
 /// A program that runs; it is killed when this is dropped.
 pub(crate) struct Program {
-    child: Child,
+    child: Spawned,
     stdout: Printed,
     stderr: Printed,
 }
@@ -122,7 +76,7 @@ pub(crate) struct Finished {
 impl Program {
     pub(crate) fn start(command: &mut Command) -> Program {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program is started");
+        let mut child = Spawned::new(command);
         let stdout = Printed::collect(child.stdout.take().expect("stdout is a pipe"));
         let stderr = Printed::collect(child.stderr.take().expect("stderr is a pipe"));
         Program { child, stdout, stderr }
@@ -155,6 +109,14 @@ impl Program {
         self.said("listening on ").parse().expect("an address")
     }
 
+    /// Connects to the server without the client.
+    #[track_caller]
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.addr()).expect("the server accepts");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
     /// Returns how many bytes of memory it has had at most; `None` when it has ended.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
@@ -169,11 +131,10 @@ impl Program {
         assert!(peak < most, "{peak} bytes of memory");
     }
 
-    /// Sends it a signal, by name.
+    /// Sends it a signal by name.
+    #[track_caller]
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(status.is_ok_and(|status| status.success()), "cannot send {name}");
+        self.child.signal(name);
     }
 
     /// Waits for its end.
@@ -192,18 +153,11 @@ impl Program {
     }
 }
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Finished {
     /// Expects this exit status.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Finished {
-        assert_eq!((self.status.code(), self.status.signal()), (Some(code), None), "{self:?}");
+        assert_eq!(self.status.code(), Some(code), "{self:?}");
         self
     }
 
