@@ -91,13 +91,10 @@ impl Connection {
             outbox.content = content;
             return self.poll_outbox(cx);
         }
+        let len = output.len() + content.as_bytes().unwrap_or_default().len();
         let mut written = 0;
-        loop {
+        while written < len {
             let (first, second) = unwritten(output, &content, written);
-            if first.is_empty() && second.is_empty() {
-                output.clear();
-                return Poll::Ready(Ok(()));
-            }
             match self.poll_write(first, second, cx) {
                 Poll::Ready(outcome) => written += outcome?,
                 Poll::Pending => {
@@ -106,6 +103,8 @@ impl Connection {
                 }
             }
         }
+        output.clear();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write(
