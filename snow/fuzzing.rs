@@ -5,8 +5,9 @@
 
 use crate::{
     Config, ErrorKind, HeaderName, HeaderValue, Request,
-    http::{Conn, ContentFraming, Piece},
+    http::{Conn, ContentFraming, Context, PartsKeeper, Piece},
 };
+use std::sync::Arc;
 
 /// The fields of uploads.
 #[cfg(feature = "uploads")]
@@ -34,6 +35,15 @@ pub enum Content {
     End(Vec<(HeaderName, HeaderValue)>),
 }
 
+thread_local! {
+    /// For the life of the thread, so that a codec has what others have left, as connections have.
+    static KEEPER: (Arc<Context>, PartsKeeper) = {
+        let context = Arc::default();
+        let keeper = PartsKeeper::new(&context);
+        (context, keeper)
+    };
+}
+
 /// One connection's codec, without an application.
 pub struct Codec<'a> {
     conn: Conn,
@@ -44,7 +54,8 @@ pub struct Codec<'a> {
 impl<'a> Codec<'a> {
     /// Makes the codec of a new connection.
     pub fn new(config: &'a Config) -> Codec<'a> {
-        Codec { conn: Conn::new(), config, request: Request::new(&std::sync::Arc::default()) }
+        let request = KEEPER.with(|(context, _)| Request::new(context));
+        Codec { conn: Conn::new(), config, request }
     }
 
     /// Looks for a head at the start of `input`, and returns how many bytes it took; `None` when the

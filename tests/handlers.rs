@@ -17,8 +17,10 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
     },
     task::{Context, Poll},
+    thread,
     time::Duration,
 };
 use util::{Client, collect_log, in_every_arrival, logged, serve, wait_until};
@@ -292,6 +294,49 @@ fn state_ends_with_the_server() {
     drop(client);
     // On this thread, which goes on, nothing of a request holds it.
     assert_eq!(Arc::strong_count(&state), 1);
+}
+
+#[test]
+fn state_ends_with_a_request_that_outlasts_its_server() {
+    static KEPT: Mutex<Option<Request>> = Mutex::new(None);
+    let keep = |req: Request| *KEPT.lock().unwrap() = Some(req);
+    let state = Arc::new(());
+    let app = Snow::new([get("^/$", keep)]).state(Arc::clone(&state));
+    let mut first = app.test_client().unwrap();
+    // Another server of this thread, which goes on and keeps what its own requests leave.
+    let mut second = Snow::new([get("^/$", |_| "hello")]).test_client().unwrap();
+    first.get("/").send();
+    drop(first);
+    assert_eq!(Arc::strong_count(&state), 2);
+    drop(KEPT.lock().unwrap().take());
+    assert_eq!(Arc::strong_count(&state), 1);
+    assert_eq!(second.get("/").send().text(), "hello");
+}
+
+#[test]
+fn state_ends_though_another_server_drops_a_request() {
+    static SENT: Mutex<Option<Request>> = Mutex::new(None);
+    let send = |req: Request| *SENT.lock().unwrap() = Some(req);
+    let take = |_| drop(SENT.lock().unwrap().take());
+    let state = Arc::new(());
+    let app = Snow::new([get("^/$", send)]).state(Arc::clone(&state));
+    let mut first = app.test_client().unwrap();
+    first.get("/").send();
+    let (taken, is_taken) = mpsc::channel();
+    let (end, is_end) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut second = Snow::new([get("^/$", take)]).test_client().unwrap();
+            second.get("/").send();
+            taken.send(()).unwrap();
+            // It goes on, and keeps what its own requests leave.
+            is_end.recv_timeout(Duration::from_secs(10)).unwrap();
+        });
+        is_taken.recv_timeout(Duration::from_secs(10)).unwrap();
+        drop(first);
+        assert_eq!(Arc::strong_count(&state), 1);
+        end.send(()).unwrap();
+    });
 }
 
 #[test]
@@ -672,7 +717,7 @@ fn a_stream_is_polled_only_while_the_client_keeps_up_and_dropped_when_it_leaves(
     let mut halted_at = usize::MAX;
     wait_until("the stream halts", || {
         let before = ours.0.load(Ordering::SeqCst);
-        std::thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50));
         before > 0 && before == ours.0.load(Ordering::SeqCst)
     });
     for _ in 0..100 {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind,
-    http::{Context, KeepsParts, Preface, Request, Response, reason_text},
+    http::{Context, PartsKeeper, Preface, Request, Response, reason_text},
     net::{LAST_ARRIVALS, Listener, TcpListener, Transport, client_of},
     rt::{
         Handle, StopSignal, Stopping, Time, panic_message, sleep, spawn, spawn_unpin, timeout,
@@ -47,7 +47,8 @@ pub(super) struct Worker {
     pub(super) handle: Handle,
     /// One for each worker, so that counting its owners costs nothing between cores.
     context: Arc<Context>,
-    _keeps_parts: KeepsParts,
+    /// Dropped on the worker's thread, with its last connection.
+    _parts_keeper: PartsKeeper,
     caches: RefCell<Caches>,
     preface: RefCell<Preface>,
     /// Until when its date is true.
@@ -68,12 +69,13 @@ impl Worker {
         let handle = Handle::current();
         let names = app.router.entries().iter().map(|entry| entry.pattern.group_names());
         let context = Context { states: Arc::clone(&app.states), group_names: names.collect() };
+        let context = Arc::new(context);
         Rc::new(Worker {
             preface: RefCell::new(Preface::new(app.config.server_header.as_ref())),
             preface_until: Cell::new(handle.now()),
             handle,
-            context: Arc::new(context),
-            _keeps_parts: KeepsParts::new(),
+            _parts_keeper: PartsKeeper::new(&context),
+            context,
             caches: RefCell::default(),
             stopping: Cell::new(None),
             connections: Cell::new(0),
@@ -91,14 +93,13 @@ impl Worker {
     /// Finds the route of a request, and leaves with it what that needs.
     pub(super) fn find(&self, parts: &mut crate::http::Parts) -> Option<RouteNumber> {
         let head = &parts.head;
-        parts.route = RouteNumber::MAX;
+        parts.route = None;
         if head.is_pathless() {
             return None;
         }
         let caches = &mut self.caches.borrow_mut();
-        let route = self.app.router.find(&head.method, head.path(), caches, &mut parts.groups)?;
-        parts.route = route;
-        Some(route)
+        parts.route = self.app.router.find(&head.method, head.path(), caches, &mut parts.groups);
+        parts.route
     }
 
     /// Says why a request has no route.

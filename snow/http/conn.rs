@@ -203,7 +203,7 @@ impl Conn {
         }
     }
 
-    /// Writes the head of the answer that is owed, if one is; its content is written piece by piece.
+    /// Writes the head of the answer that is owed, if one is; its content comes later.
     pub(crate) fn write_head(
         &mut self,
         out: &mut Vec<u8>,
@@ -314,7 +314,7 @@ impl Conn {
         Ok(self.after(owed))
     }
 
-    /// Ends a response whose content is sent behind its head in one piece, by whoever holds it.
+    /// Ends a response whose content, if it has any, was sent behind its head by whoever holds it.
     pub(crate) fn finish_whole(&mut self) -> After {
         match self.writing {
             Writing::Content { owed, .. } => self.after(owed),

@@ -27,10 +27,8 @@ pub(crate) use date::Preface;
 #[cfg(fuzzing)]
 pub(crate) use fields::ContentFraming;
 pub(crate) use parse::Span;
-pub(crate) use request::{Context, KeepsParts, Parts, RequestBody, States};
-pub(crate) use response::{
-    Content, ContentStream, FileContent, MakeTrailers, StreamContent, reason_text,
-};
+pub(crate) use request::{Context, Parts, PartsKeeper, RequestBody, States};
+pub(crate) use response::{Content, FileContent, MakeTrailers, Pieces, StreamContent, reason_text};
 
 use crate::{Error, ErrorKind};
 use std::borrow::Cow;

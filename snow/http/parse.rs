@@ -83,7 +83,7 @@ pub(crate) struct Head {
     target: Span,
     /// What the target names, as places within it.
     named: Target,
-    /// The path, when it does not stand in the target as it is; UTF-8.
+    /// The path, when it has escapes; UTF-8.
     decoded_path: Option<Vec<u8>>,
     /// The value of `Host`.
     pub(super) host: Option<Span>,
@@ -104,6 +104,8 @@ impl Head {
     pub(crate) fn path(&self) -> &[u8] {
         match (&self.decoded_path, self.named.path) {
             (Some(path), _) => path,
+            // Behind an authority (RFC 9110, section 4.2.3).
+            (None, Some(path)) if path.is_empty() => b"/",
             (None, Some(path)) => &self.target()[path.range()],
             (None, None) => &[],
         }
@@ -131,8 +133,8 @@ pub(crate) struct Scan {
     examined: u32,
 }
 
-/// Parses the head that `input` begins with into `head`, and returns how many bytes it took; `None`
-/// when its end has not come yet.
+/// Parses the head that `input` begins with into `head`, and returns how many bytes it took, in which
+/// case `scan` is ready for the next; `None` when its end has not come yet.
 ///
 /// # Errors
 ///
@@ -243,6 +245,7 @@ fn parse_method(input: &[u8], method: &mut Method) -> Result<Option<usize>> {
 }
 
 /// Reads the version and the line's end; `None` when they have not come in full.
+// Apart, as it is seldom needed.
 #[inline(never)]
 fn parse_line_end(rest: &[u8]) -> Result<Option<Version>> {
     let Some(version) = parse_version(rest)? else { return Ok(None) };
@@ -354,7 +357,6 @@ fn take_target(target: &[u8], extent: Extent, head: &mut Head) -> Result<()> {
         Target { path: Some(path), has_escapes: true, .. } => {
             Some(target::decode_path(&target[path.range()])?)
         }
-        Target { path: Some(path), .. } if path.is_empty() => Some(b"/".to_vec()),
         _ => None,
     };
     Ok(())

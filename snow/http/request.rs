@@ -13,10 +13,11 @@ use http::Method;
 use std::{
     any::{Any, TypeId},
     cell::RefCell,
-    fmt,
+    fmt, mem,
     net::SocketAddr,
+    ptr,
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 /// The HTTP version of a request; a later 1.x counts as 1.1.
@@ -50,7 +51,6 @@ pub(crate) struct Context {
 }
 
 /// The storage of a request.
-#[derive(Default)]
 pub(crate) struct Parts {
     pub(crate) head: Head,
     pub(crate) body: RequestBody,
@@ -59,11 +59,25 @@ pub(crate) struct Parts {
     /// Kept from one request to the next: most are of the same worker, and counting its owners is what
     /// several threads may have to agree on.
     context: Arc<Context>,
-    /// The route that was found, as an index into `Context::group_names`.
-    pub(crate) route: u32,
+    /// The route that was found, if one was, as an index into `Context::group_names`.
+    pub(crate) route: Option<u32>,
     /// Where in the path each group of the route matched; the first is the whole match. Empty when
     /// the route is one literal path.
     pub(crate) groups: Vec<Option<Span>>,
+}
+
+impl Parts {
+    fn new(context: Arc<Context>) -> Parts {
+        Parts {
+            head: Head::default(),
+            body: RequestBody::Empty,
+            trailers: Box::default(),
+            remote: None,
+            context,
+            route: None,
+            groups: Vec::new(),
+        }
+    }
 }
 
 /// The content of a request.
@@ -82,38 +96,61 @@ const KEPT_PARTS: usize = 64;
 const KEPT_HEAD_BYTES: usize = 4096;
 
 thread_local! {
-    static SPARE: RefCell<Spare> = const { RefCell::new(Spare { keepers: 0, parts: Vec::new() }) };
+    static SPARE: RefCell<Spare> = const { RefCell::new(Spare::new()) };
 }
 
 /// Storage of requests that have been dropped on a thread.
 struct Spare {
-    /// Those for whom it is kept.
-    keepers: usize,
+    /// What the requests belong to whose storage is kept; mostly one.
+    contexts: Vec<Weak<Context>>,
     // Boxed as requests hold them: they are passed on, not copied.
     #[allow(clippy::vec_box, reason = "boxes go in and out")]
     parts: Vec<Box<Parts>>,
 }
 
-/// Has this thread keep the storage of requests that are dropped on it, as long as there is one of these.
-pub(crate) struct KeepsParts(());
+impl Spare {
+    const fn new() -> Spare {
+        Spare { contexts: Vec::new(), parts: Vec::new() }
+    }
 
-impl KeepsParts {
-    pub(crate) fn new() -> KeepsParts {
-        SPARE.with_borrow_mut(|spare| spare.keepers += 1);
-        KeepsParts(())
+    fn wants(&self, parts: &Parts) -> bool {
+        let is_small = parts.head.text.capacity() <= KEPT_HEAD_BYTES;
+        // A request may outlast its server, or be dropped where another serves: its state is not kept.
+        let is_of = |context: &Weak<Context>| is_same(context, &parts.context);
+        is_small && self.parts.len() < KEPT_PARTS && self.contexts.iter().any(is_of)
     }
 }
 
-impl Drop for KeepsParts {
+fn is_same(one: &Weak<Context>, other: &Arc<Context>) -> bool {
+    ptr::eq(one.as_ptr(), Arc::as_ptr(other))
+}
+
+/// Has a thread keep the storage of a worker's requests that are dropped on it, until this is.
+pub(crate) struct PartsKeeper {
+    context: Weak<Context>,
+}
+
+impl PartsKeeper {
+    pub(crate) fn new(context: &Arc<Context>) -> PartsKeeper {
+        let context = Arc::downgrade(context);
+        SPARE.with_borrow_mut(|spare| spare.contexts.push(context.clone()));
+        PartsKeeper { context }
+    }
+}
+
+impl Drop for PartsKeeper {
     fn drop(&mut self) {
-        let parts = SPARE.try_with(|spare| {
+        let own = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
-            spare.keepers -= 1;
-            // Those of another keeper as well: whose state they hold cannot be told.
-            std::mem::take(&mut spare.parts)
+            spare.contexts.retain(|context| !context.ptr_eq(&self.context));
+            let all = mem::take(&mut spare.parts).into_iter();
+            let (own, others): (Vec<_>, _) =
+                all.partition(|parts| is_same(&self.context, &parts.context));
+            spare.parts = others;
+            own
         });
-        // Not under the borrow: state is dropped with the last of them, and may be anything.
-        drop(parts);
+        // Not under the borrow: the program's state is dropped with the last of them.
+        drop(own);
     }
 }
 
@@ -131,24 +168,20 @@ impl Drop for KeepsParts {
 /// assert_eq!(client.get("/hello/snow").send().text(), "hello, snow");
 /// ```
 pub struct Request {
-    /// `None` only when it is dropped, or taken.
+    /// `None` only while it is dropped.
     parts: Option<Box<Parts>>,
 }
 
 impl Request {
     /// Makes a request of a worker, in used storage if there is some.
     pub(crate) fn new(context: &Arc<Context>) -> Request {
-        let spare = SPARE.with_borrow_mut(|spare| spare.parts.pop());
-        let mut parts = spare.unwrap_or_default();
+        let Some(mut parts) = SPARE.with_borrow_mut(|spare| spare.parts.pop()) else {
+            return Request { parts: Some(Box::new(Parts::new(Arc::clone(context)))) };
+        };
         if !Arc::ptr_eq(&parts.context, context) {
             parts.context = Arc::clone(context);
         }
         Request { parts: Some(parts) }
-    }
-
-    /// Takes the request, and leaves one that is good for nothing but to be dropped.
-    pub(crate) fn take(&mut self) -> Request {
-        Request { parts: self.parts.take() }
     }
 
     pub(crate) fn parts(&self) -> &Parts {
@@ -198,7 +231,7 @@ impl Request {
     /// too.
     pub fn param(&self, name: &str) -> Option<&str> {
         let parts = self.parts();
-        let names = parts.context.group_names.get(parts.route as usize)?;
+        let names = parts.context.group_names.get(parts.route? as usize)?;
         let group = match names.iter().position(|known| known.as_deref() == Some(name)) {
             Some(group) => group,
             None => name.parse().ok()?,
@@ -285,7 +318,7 @@ impl Request {
 
     /// Takes the content; empty on a route that is `.streaming()`.
     pub fn into_body(mut self) -> Vec<u8> {
-        match std::mem::take(&mut self.parts_mut().body) {
+        match mem::take(&mut self.parts_mut().body) {
             RequestBody::Whole(content) => content,
             RequestBody::Empty | RequestBody::Stream(_) => Vec::new(),
         }
@@ -294,7 +327,7 @@ impl Request {
     /// Takes the content as a stream: as it arrives on a route that is `.streaming()`, all at once
     /// otherwise. A second call gives an empty one.
     pub fn body_stream(&mut self) -> BodyStream {
-        match std::mem::take(&mut self.parts_mut().body) {
+        match mem::take(&mut self.parts_mut().body) {
             RequestBody::Stream(stream) => stream,
             RequestBody::Whole(content) => BodyStream::whole(content),
             RequestBody::Empty => BodyStream::whole(Vec::new()),
@@ -350,7 +383,6 @@ fn ascii(part: &[u8]) -> &str {
 impl Drop for Request {
     fn drop(&mut self) {
         let Some(mut parts) = self.parts.take() else { return };
-        let is_small = parts.head.text.capacity() <= KEPT_HEAD_BYTES;
         // Content and stream end here, whoever uses the storage next.
         if !matches!(parts.body, RequestBody::Empty) {
             parts.body = RequestBody::Empty;
@@ -362,7 +394,7 @@ impl Drop for Request {
         // A thread that ends keeps nothing.
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
-            if is_small && spare.keepers > 0 && spare.parts.len() < KEPT_PARTS {
+            if spare.wants(&parts) {
                 spare.parts.push(parts);
             }
         });

@@ -44,6 +44,7 @@ pub(crate) enum ContentType {
 }
 
 impl ContentType {
+    /// In the order of their declaration.
     pub(crate) const ALL: [ContentType; 5] = [
         ContentType::Unsaid,
         ContentType::Text,
@@ -121,8 +122,8 @@ impl Response {
         E: Into<Error>,
     {
         let pieces = Box::pin(Erased { stream: Box::pin(stream) });
-        let made = Box::new(StreamContent { pieces, trailers: None });
-        Response::with_body(ContentType::Bytes, Body(Content::Stream(made)))
+        let content = Content::Stream(Box::new(StreamContent { pieces, trailers: None }));
+        Response::with_body(ContentType::Bytes, Body(content))
     }
 
     /// Makes a 200 whose content is that of a regular file, with its length and `Last-Modified`; set
@@ -212,8 +213,8 @@ impl Response {
     where
         F: FnOnce() -> Vec<(HeaderName, HeaderValue)> + 'static,
     {
-        if let Content::Stream(made) = &mut self.body.0 {
-            made.trailers = Some(Box::new(trailers));
+        if let Content::Stream(content) = &mut self.body.0 {
+            content.trailers = Some(Box::new(trailers));
         }
         self
     }
@@ -299,7 +300,7 @@ pub(crate) enum FileContent {
 
 /// Content that is made while it is sent, and what comes behind it.
 pub(crate) struct StreamContent {
-    pub(crate) pieces: ContentStream,
+    pub(crate) pieces: Pieces,
     pub(crate) trailers: Option<MakeTrailers>,
 }
 
@@ -307,7 +308,7 @@ pub(crate) struct StreamContent {
 pub(crate) type MakeTrailers = Box<dyn FnOnce() -> Trailers>;
 
 /// The pieces of content that is made while it is sent.
-pub(crate) type ContentStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>>>>;
+pub(crate) type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, Error>>>>;
 
 impl Content {
     /// Returns content that is in memory; `None` for a stream and a file.

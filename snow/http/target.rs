@@ -94,6 +94,7 @@ pub(crate) struct Extent {
 
 impl Extent {
     fn new(len: usize, path_len: usize, has_escapes: bool) -> Extent {
+        debug_assert!(len <= u16::MAX.into(), "a head is shorter than 64 KiB");
         Extent { len: len as u16, path_len: path_len as u16, has_escapes }
     }
 

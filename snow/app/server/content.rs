@@ -89,7 +89,10 @@ impl Connection {
                 let step = match self.poll_more_content(incoming, input, cx) {
                     Poll::Ready(Ok(false)) => continue,
                     Poll::Ready(outcome) => {
-                        let request = incoming.request.take();
+                        let request = mem::replace(
+                            &mut incoming.request,
+                            Request::new(self.worker.context()),
+                        );
                         let exchange = mem::take(&mut incoming.exchange);
                         match outcome {
                             Ok(_) => self.call(request, exchange, None, output, cx),

@@ -3,7 +3,7 @@
 //! A file is looked at before it is opened, since to open a pipe or a device is to do something to
 //! it, and once more afterwards, since it may have become another meanwhile.
 
-use super::{Connection, End, Exchange, Step, Wait, output::Taking, turn::lingering};
+use super::{Connection, End, Exchange, Step, Wait, output::Taking, respond::lingering};
 use crate::{
     Error, ErrorKind,
     app::{router::RouteNumber, worker::Held},

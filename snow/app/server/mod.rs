@@ -2,9 +2,9 @@
 //!
 //! A connection is a future, and what it waits for is one enum. Most of the time that is its next turn,
 //! in which all that can be done at once is done, in the worker's buffers: read, take requests apart,
-//! call handlers, write all answers together ([`turn`]). The others are content that has not come in
-//! full ([`content`]), a handler's answer ([`answer`]), the next piece of a response, a peer that does
-//! not read ([`output`]), and the rest of a file ([`file`](self::file)).
+//! call handlers, write all answers together ([`turn`], [`respond`]). The others are content that has
+//! not come in full ([`content`]), a handler's answer ([`answer`]), the next piece of a response, a peer
+//! that does not read ([`output`]), and the rest of a file ([`file`](self::file)).
 //!
 //! It is written by hand and not as an `async fn` because ten thousand of them are to be idle in a few
 //! megabytes: the compiler keeps the arguments of an `async fn` beside the locals they are moved to, and
@@ -14,6 +14,7 @@ mod answer;
 mod content;
 mod file;
 mod output;
+mod respond;
 mod turn;
 
 use super::{router::RouteNumber, worker::Worker};
@@ -207,7 +208,8 @@ impl Connection {
         }
     }
 
-    #[cold]
+    // Apart, as the log is mostly off.
+    #[inline(never)]
     fn write_record(
         &self,
         record: Record,

@@ -1,12 +1,13 @@
 //! What the peer is to take: bytes that did not fit, streams, and the last answer.
 
 use super::{
-    Connection, Contained, End, Exchange, Feed, Pace, READS_PER_TURN, Step, Wait, turn::lingering,
+    Connection, Contained, End, Exchange, Feed, Pace, READS_PER_TURN, Step, Wait,
+    respond::lingering,
 };
 use crate::{
     Config, Error, ErrorKind,
     app::worker::Held,
-    http::{Content, ContentStream, MakeTrailers},
+    http::{Content, MakeTrailers, Pieces},
     net::{Scratch, Stream},
     rt::{Left, Time, panic_message},
 };
@@ -66,7 +67,7 @@ fn unwritten<'a>(bytes: &'a [u8], content: &'a Content, written: usize) -> (&'a 
 
 /// A response whose content is made while it is sent.
 pub(super) struct Outgoing {
-    pub(super) content: Contained<ContentStream>,
+    pub(super) content: Contained<Pieces>,
     pub(super) trailers: Contained<Option<MakeTrailers>>,
     pub(super) exchange: Exchange,
     pub(super) status: StatusCode,

@@ -1,0 +1,177 @@
+//! Writing a response, or its head and what to wait for then.
+
+use super::{
+    Connection, Contained, Download, End, Exchange, Feed, Outgoing, Phase, Sending, Step, Wait,
+};
+use crate::{
+    Error, ErrorKind,
+    app::router::Missed,
+    http::{After, Content, FileContent, Response, StreamContent},
+    rt::Time,
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use std::mem;
+
+/// Bytes of content up to which it is copied behind its head; longer content is sent from where it
+/// is. Copying a page costs less than a second buffer in the system call.
+const COPIED_CONTENT: usize = 4096;
+
+impl Connection {
+    /// Answers a request that cannot be taken, and ends the connection with that.
+    #[cold]
+    pub(super) fn refuse(
+        &mut self,
+        error: Error,
+        exchange: Option<Exchange>,
+        output: &mut Vec<u8>,
+    ) -> Step {
+        log::debug!("{}: refused: {}", self.peer(), error.chain());
+        self.conn.refuse();
+        let exchange = exchange.unwrap_or_else(|| Exchange {
+            route: None,
+            record: self.begin_record(|| "-".to_string()),
+        });
+        let mut response = Response { error: None, ..Response::failed(error) };
+        self.respond(&mut response, exchange, None, output)
+    }
+
+    /// Writes a response, or its head and what to wait for.
+    pub(super) fn respond(
+        &mut self,
+        response: &mut Response,
+        exchange: Exchange,
+        feed: Option<Box<Feed>>,
+        output: &mut Vec<u8>,
+    ) -> Step {
+        if response.error.is_some() || matches!(response.body.0, Content::File(_)) {
+            self.review(response, exchange.route);
+        }
+        if self.worker.is_stopping() {
+            self.conn.set_last();
+        }
+        match response.body.0 {
+            Content::Stream(_) | Content::File(_) => {
+                self.respond_in_pieces(response, exchange, feed, output)
+            }
+            Content::Empty | Content::Static(_) | Content::Owned(_) | Content::Shared(_) => {
+                self.respond_whole(response, exchange, output)
+            }
+        }
+    }
+
+    /// Writes a response whose content is in memory.
+    fn respond_whole(
+        &mut self,
+        response: &mut Response,
+        mut exchange: Exchange,
+        output: &mut Vec<u8>,
+    ) -> Step {
+        let (worker, conn) = (&self.worker, &mut self.conn);
+        let (is_wanted, after) =
+            conn.write_whole_head(output, response, &worker.preface(), &worker.app.config);
+        let bytes = match is_wanted {
+            true => response.body.0.as_bytes().unwrap_or_default(),
+            false => &[],
+        };
+        self.record(&mut exchange, response.status, bytes.len() as u64);
+        if bytes.len() <= COPIED_CONTENT {
+            output.extend_from_slice(bytes);
+            return self.go_on(after);
+        }
+        let wait = match self.go_on(after) {
+            Step::Wait(wait) => Some(lingering(wait)),
+            _ => None,
+        };
+        Step::Send(Box::new(Sending { content: mem::take(&mut response.body.0), wait }))
+    }
+
+    /// Writes the head of a response whose content comes piece by piece.
+    // Apart, as most content is in memory.
+    #[inline(never)]
+    fn respond_in_pieces(
+        &mut self,
+        response: &mut Response,
+        mut exchange: Exchange,
+        feed: Option<Box<Feed>>,
+        output: &mut Vec<u8>,
+    ) -> Step {
+        let (worker, conn) = (&self.worker, &mut self.conn);
+        conn.write_head(output, response, &worker.preface(), &worker.app.config);
+        let (status, is_wanted) = (response.status, self.conn.wants_content());
+        match mem::take(&mut response.body.0) {
+            Content::Stream(made) => {
+                let StreamContent { pieces, trailers } = *made;
+                let (content, trailers) = (Contained::new(pieces), Contained::new(trailers));
+                if !is_wanted {
+                    self.record(&mut exchange, status, 0);
+                    return self.finish(output, &[]);
+                }
+                let (sent, grace) = (0, Time::NEVER);
+                let outgoing = Outgoing { content, trailers, exchange, status, sent, grace, feed };
+                Step::Wait(Wait::Stream(Box::new(outgoing)))
+            }
+            Content::File(FileContent::Open { file, len: len @ 1.. }) if is_wanted => {
+                Step::Wait(Wait::File(Box::new(Download::new(file, len, exchange, status))))
+            }
+            _ => {
+                self.record(&mut exchange, status, 0);
+                let after = self.conn.finish_whole();
+                self.go_on(after)
+            }
+        }
+    }
+
+    /// Ends a response whose content was made while it was sent.
+    pub(super) fn finish(
+        &mut self,
+        output: &mut Vec<u8>,
+        trailers: &[(HeaderName, HeaderValue)],
+    ) -> Step {
+        match self.conn.finish(output, trailers) {
+            Ok(after) => self.go_on(after),
+            Err(error) => self.break_off(&error),
+        }
+    }
+
+    /// Goes on after a response.
+    pub(super) fn go_on(&mut self, after: After) -> Step {
+        match after {
+            After::NextRequest => {
+                self.set_idle();
+                Step::Next
+            }
+            After::Drain => {
+                let timeout = self.worker.app.config.body_timeout;
+                self.set_phase(Phase::Drain { bytes: 0 }, timeout);
+                Step::Next
+            }
+            After::Close { lingers: true } => Step::Wait(Wait::End(End::Linger)),
+            After::Close { lingers: false } => Step::Wait(Wait::End(End::Answered)),
+        }
+    }
+}
+
+/// Has an end that comes right behind much content wait for the peer: what is still on its way when
+/// the peer sends more would be lost to the reset.
+pub(super) fn lingering(wait: Wait) -> Wait {
+    match wait {
+        Wait::End(End::Answered) => Wait::End(End::Linger),
+        wait => wait,
+    }
+}
+
+/// Makes the answer to a request that no route takes.
+pub(super) fn answer_to(missed: Missed) -> Response {
+    let failed =
+        |kind, reason| Response { error: None, ..Response::failed(Error::new(kind, reason)) };
+    match missed {
+        Missed::Options(allow) => {
+            Response::new(StatusCode::NO_CONTENT).header(header::ALLOW, allow)
+        }
+        Missed::MethodNotAllowed(allow) => {
+            failed(ErrorKind::MethodNotAllowed, "method not allowed").header(header::ALLOW, allow)
+        }
+        Missed::UnknownMethod => failed(ErrorKind::NotImplemented, "the method is not known"),
+        Missed::Nothing => failed(ErrorKind::NotFound, "not found"),
+    }
+}
