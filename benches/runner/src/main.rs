@@ -20,6 +20,7 @@ mod run;
 mod scenarios;
 mod server;
 mod statistics;
+mod summary;
 mod syscalls;
 
 use options::Options;

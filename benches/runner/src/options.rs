@@ -29,6 +29,8 @@ pub struct Options {
     pub threads: usize,
     pub counts_syscalls: bool,
     pub out: Option<PathBuf>,
+    /// Whether no server, scenario or folder was chosen: what README shows.
+    pub is_everything: bool,
 }
 
 impl Options {
@@ -45,6 +47,7 @@ impl Options {
             seconds: 2.0,
             threads: 1,
             counts_syscalls: true,
+            is_everything: false,
         };
         let mut threads = None;
         let mut out = None;
@@ -68,12 +71,13 @@ impl Options {
                 _ => return Err(arguments.unknown(&name)),
             }
         }
-        let is_everything = options.out.is_some();
+        let is_unchosen = options.out.is_some();
+        options.is_everything = is_unchosen && out.is_none();
         options.out = out.or(options.out);
         if options.rounds == 0 || options.seconds <= 0.0 {
             return Err("rounds and seconds are more than nothing".to_owned());
         }
-        let threads = threads.unwrap_or_else(|| default_threads(is_everything));
+        let threads = threads.unwrap_or_else(|| default_threads(is_unchosen));
         Ok(threads.into_iter().map(|threads| Options { threads, ..options.clone() }).collect())
     }
 
@@ -89,8 +93,8 @@ impl Options {
 }
 
 /// One worker, and all cores.
-fn default_threads(is_everything: bool) -> Vec<usize> {
-    if is_everything && cores() > 1 { vec![1, cores()] } else { vec![1] }
+fn default_threads(is_unchosen: bool) -> Vec<usize> {
+    if is_unchosen && cores() > 1 { vec![1, cores()] } else { vec![1] }
 }
 
 fn thread_counts(value: &str) -> Result<Vec<usize>, String> {

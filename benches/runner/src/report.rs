@@ -9,6 +9,7 @@ use crate::{
     peers,
     run::Sample,
     statistics::{median, paired_ratio},
+    summary,
 };
 use std::{fs, path::Path};
 
@@ -35,7 +36,8 @@ pub fn print(options: &Options, tables: &[Table], checked: &Checked) {
     println!("{}", notes(checked));
 }
 
-/// Writes `one-worker.md`, or `N-workers.md`, and a chart for each scenario beside it.
+/// Writes `one-worker.md`, or `N-workers.md`, and a chart for each scenario beside it; README gets the
+/// summary of one worker.
 pub fn write(options: &Options, tables: &[Table], checked: &Checked, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
     let name = workers(options).replace(' ', "-");
@@ -56,6 +58,10 @@ pub fn write(options: &Options, tables: &[Table], checked: &Checked, folder: &Pa
     }
     text.push_str(&notes(checked));
     fs::write(folder.join(format!("{name}.md")), text)?;
+    if options.is_everything && options.threads == 1 {
+        let charts = options.shown(folder).to_string();
+        summary::write(options, tables, &format!("{charts}/{name}"))?;
+    }
     Ok(())
 }
 
