@@ -56,10 +56,14 @@ fn nginx_version() -> Option<String> {
 
 fn revision(options: &Options) -> String {
     let root = options.repository().to_string_lossy().into_owned();
-    // Says so when the tree is not that of the commit.
-    match first_line("git", &["-C", &root, "describe", "--always", "--dirty", "--exclude=*"]) {
-        revision if revision.is_empty() => "no commit".to_owned(),
-        revision => revision,
+    let git = |arguments: &[&str]| first_line("git", &[&["-C", &root], arguments].concat());
+    let revision = git(&["describe", "--always", "--exclude=*"]);
+    // Of what was measured: these figures change the tree as well.
+    let changed = git(&["status", "--porcelain", "--", "snow", "examples", "Cargo.toml"]);
+    match (revision.is_empty(), changed.is_empty()) {
+        (true, _) => "no commit".to_owned(),
+        (false, true) => revision,
+        (false, false) => format!("{revision}, changed"),
     }
 }
 
