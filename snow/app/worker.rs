@@ -114,16 +114,19 @@ impl Worker {
         }
     }
 
-    /// Returns the handler of a route, or the one for what was not found, and its timeout.
-    pub(super) fn handler(&self, route: Option<RouteNumber>) -> (&BoxHandler, Option<Duration>) {
+    /// Returns the handler of a route, or the one for what was not found.
+    pub(super) fn handler(&self, route: Option<RouteNumber>) -> &BoxHandler {
         match (route, &self.app.not_found) {
-            (Some(route), _) => {
-                let entry = &self.app.router.entry(route);
-                (&entry.handler, entry.options.timeout.or(self.app.config.handler_timeout))
-            }
-            (None, Some(handler)) => (handler, self.app.config.handler_timeout),
+            (Some(route), _) => &self.app.router.entry(route).handler,
+            (None, Some(handler)) => handler,
             (None, None) => unreachable!("called for a route, or when there is such a handler"),
         }
+    }
+
+    /// Returns how long that handler may take.
+    pub(super) fn handler_timeout(&self, route: Option<RouteNumber>) -> Option<Duration> {
+        let own = route.and_then(|route| self.app.router.entry(route).options.timeout);
+        own.or(self.app.config.handler_timeout)
     }
 
     pub(super) fn route_name(&self, route: Option<RouteNumber>) -> &str {

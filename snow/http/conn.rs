@@ -232,6 +232,8 @@ impl Conn {
     }
 
     /// Writes a head; `None` when no answer is owed.
+    // Into both of its callers, so that what it returns stays in registers.
+    #[inline(always)]
     fn begin_response(
         &mut self,
         out: &mut Vec<u8>,

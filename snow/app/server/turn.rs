@@ -336,7 +336,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Step {
         let worker = Rc::clone(&self.worker);
-        let (handler, timeout) = worker.handler(exchange.route);
+        let handler = worker.handler(exchange.route);
         let (later, is_parked) = match catch_unwind(AssertUnwindSafe(|| handler(request))) {
             Ok(Reply(Answer::Now(mut response))) => {
                 return self.respond(&mut response, exchange, feed, output);
@@ -348,6 +348,7 @@ impl Connection {
                 return self.respond(&mut response, exchange, feed, output);
             }
         };
+        let timeout = worker.handler_timeout(exchange.route);
         let until = timeout.map_or(Time::NEVER, |timeout| self.now() + timeout);
         let later = Contained::new(later);
         let mut pending = Pending { later, exchange, is_parked, until, grace: Time::NEVER, feed };
