@@ -13,17 +13,13 @@
 use snow::{
     Error, ErrorKind, Future, Request, Response, Result, Snow, StatusCode, get,
     net::{Framed, Lines, TcpListener, TcpStream, serve},
-    post, spawn, timeout, unblock,
+    post, race, spawn, timeout, unblock,
 };
 use std::{
     collections::VecDeque,
-    env,
-    future::poll_fn,
-    io,
-    pin::pin,
+    env, io,
     str::FromStr,
     sync::{Arc, Mutex},
-    task::Poll,
     time::Duration,
 };
 
@@ -141,13 +137,13 @@ async fn attend(mut stream: TcpStream, room: Arc<Room>, idle: Duration) -> Resul
     let name = checked(name?.text()?, LONGEST_NAME)?.to_string();
     let mut seen = room.count();
     let member = Member::join(Arc::clone(&room), name);
-    let mut hear = pin!(async {
+    let hear = async {
         while let Some(line) = timeout(idle, heard.next()).await? {
             room.say(format!("{}: {}", member.name, checked(line?.text()?, LONGEST)?));
         }
         Ok(())
-    });
-    let mut tell = pin!(async {
+    };
+    let tell = async {
         loop {
             let (messages, count) = room.after(seen).await?;
             let sending = async {
@@ -159,12 +155,8 @@ async fn attend(mut stream: TcpStream, room: Arc<Room>, idle: Duration) -> Resul
             timeout(STALLED, sending).await??;
             seen = count;
         }
-    });
-    poll_fn(|cx| match hear.as_mut().poll(cx) {
-        Poll::Pending => tell.as_mut().poll(cx),
-        ready => ready,
-    })
-    .await
+    };
+    race(hear, tell).await
 }
 
 /// Answers with what was said after message `after`, as soon as there is something; the number to ask

@@ -58,7 +58,9 @@ pub use app::{
 pub use config::{BLOCKING_QUEUE, BLOCKING_THREADS, Config};
 pub use error::{Error, ErrorKind, Result};
 pub use http::{Body, BodyStream, Cookie, Headers, Request, Response, SameSite, Version};
-pub use rt::{Elapsed, Sleep, Task, Timeout, Unblock, block_on, sleep, spawn, timeout, unblock};
+pub use rt::{
+    Elapsed, Sleep, Task, Timeout, Unblock, block_on, race, sleep, spawn, timeout, unblock,
+};
 
 pub use ::bytes::Bytes;
 pub use ::http::{HeaderName, HeaderValue, Method, StatusCode, header};

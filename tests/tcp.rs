@@ -7,18 +7,16 @@ use snow::{
     net::{
         KeepAlive, ListenOptions, ReadExt, ServeHandle, TcpListener, TcpStream, WriteExt, serve,
     },
+    race,
     rt::counts,
     sleep, spawn, timeout,
 };
 use std::{
     cell::Cell,
-    future::poll_fn,
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     rc::Rc,
-    task::Poll,
     thread,
     time::{Duration, Instant},
 };
@@ -197,11 +195,7 @@ fn who_never_has_to_wait_leaves_others_their_turn() {
         // Of two that are always ready, one takes over when the other has to wait.
         expect_turns(async || {
             let (mut a, mut b) = ([0; 64], [0; 64]);
-            let (mut a, mut b) = (pin!(one.peek(&mut a)), pin!(other.peek(&mut b)));
-            let either = poll_fn(|cx| match a.as_mut().poll(cx) {
-                Poll::Pending => b.as_mut().poll(cx),
-                ready => ready,
-            });
+            let either = race(one.peek(&mut a), other.peek(&mut b));
             assert_ne!(either.await.unwrap(), 0);
         })
         .await;

@@ -22,15 +22,9 @@ use snow::{
         Decode, Decoded, Encode, FrameError, FrameErrorKind, Framed, LengthPrefixed, ReadExt,
         ReadHalf, TcpStream, WriteHalf,
     },
-    timeout,
+    race, timeout,
 };
-use std::{
-    future::{pending, poll_fn},
-    io,
-    pin::pin,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::pending, io, pin::pin, time::Duration};
 
 /// The longest piece of a file in one message.
 pub(crate) const PIECE_BYTES: usize = 128 * 1024;
@@ -188,7 +182,7 @@ impl Peer {
             let sent = timeout(*stall, outgoing.send(message)).await;
             Ok(sent.map_err(|_| stalled("takes"))??)
         };
-        first(complaint, sending).await
+        race(complaint, sending).await
     }
 
     /// Does what may take long, and tells the peer now and then that it is being done.
@@ -240,14 +234,4 @@ pub(crate) fn unexpected(message: &Message) -> io::Error {
         Message::Working | Message::Failed(_) => "a notice",
     };
     io::Error::new(io::ErrorKind::InvalidData, format!("the peer sent {kind} out of turn"))
-}
-
-/// Waits for whichever is ready first, `one` if both are, and drops the other.
-async fn first<T>(one: impl Future<Output = T>, two: impl Future<Output = T>) -> T {
-    let (mut one, mut two) = (pin!(one), pin!(two));
-    poll_fn(|cx| match one.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(output),
-        Poll::Pending => two.as_mut().poll(cx),
-    })
-    .await
 }

@@ -10,12 +10,12 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use snow::{
     Bytes, Task,
     net::{ReadExt, UnixStream},
-    timeout, unblock,
+    race, timeout, unblock,
 };
 use std::{
     env,
     ffi::{OsStr, OsString},
-    future::{pending, poll_fn},
+    future::pending,
     io,
     os::{
         fd::OwnedFd,
@@ -24,10 +24,8 @@ use std::{
             process::{CommandExt, ExitStatusExt},
         },
     },
-    pin::pin,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
-    task::Poll,
     time::Duration,
 };
 
@@ -68,12 +66,12 @@ impl Running {
             // The one that speaks without end comes second every other time.
             self.outputs.swap(0, 1);
             let [one, two] = &mut self.outputs;
-            let piece = first(one.next(), two.next());
+            let piece = race(one.next(), two.next());
             let event = if self.status.is_some() {
                 timeout(SILENCE, piece).await.map_or(Event::Silence, Event::Piece)
             } else {
                 let exit = &mut self.exit;
-                first(async { Event::Piece(piece.await) }, async { Event::Exit(exit.await) }).await
+                race(async { Event::Piece(piece.await) }, async { Event::Exit(exit.await) }).await
             };
             match event {
                 Event::Piece(Some(piece)) => return Some(piece),
@@ -186,14 +184,4 @@ fn kill(pid: Pid, child: Option<&mut Child>) {
     // Neither is an error when there is nobody left.
     let _ = kill_process_group(pid, Signal::KILL);
     let _ = child.kill();
-}
-
-/// Waits for whichever is ready first, `one` if both are, and drops the other.
-pub(crate) async fn first<T>(one: impl Future<Output = T>, two: impl Future<Output = T>) -> T {
-    let (mut one, mut two) = (pin!(one), pin!(two));
-    poll_fn(|cx| match one.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(output),
-        Poll::Pending => two.as_mut().poll(cx),
-    })
-    .await
 }

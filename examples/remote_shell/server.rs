@@ -1,13 +1,13 @@
 //! The server: one command for each connection, if it is on the list and there is room.
 
 use crate::{
-    command::{Running, first},
+    command::Running,
     protocol::{Frame, Frames},
 };
 use snow::{
     net::{Framed, ReadHalf, ServeHandle, TcpListener, TcpStream, UnixStream, WriteHalf},
     net::{ReadExt, serve},
-    timeout,
+    race, timeout,
 };
 use std::{
     ffi::{OsStr, OsString},
@@ -130,7 +130,7 @@ impl Shell {
             let _ = requests.next().await;
             Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client left, or said more"))
         };
-        let outcome = first(work, departure).await;
+        let outcome = race(work, departure).await;
         drop(this_one);
         outcome
     }

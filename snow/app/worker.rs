@@ -12,8 +12,8 @@ use crate::{
     http::{Context, PartsKeeper, Preface, Request, Response, reason_text},
     net::{LAST_ARRIVALS, Listener, TcpListener, Transport, client_of},
     rt::{
-        Handle, StopSignal, Stopping, Time, panic_message, sleep, spawn, spawn_unpin, timeout,
-        yield_now,
+        Handle, StopSignal, Stopping, Time, panic_message, race, sleep, spawn, spawn_unpin,
+        timeout, yield_now,
     },
 };
 use http::{StatusCode, header};
@@ -338,20 +338,10 @@ async fn serve(worker: &Rc<Worker>, listeners: Vec<Bound>, stop: StopSignal) -> 
         stop.wait(Stopping::Now).await;
         Ok(())
     };
-    let outcome = timeout(deadline, first_of(all_left, urged)).await;
+    let outcome = timeout(deadline, race(all_left, urged)).await;
     let cut = worker.connections.get();
     worker.app.census.stopped(in_flight.get().saturating_sub(cut), cut);
     outcome.unwrap_or(Ok(()))
-}
-
-/// Waits for the first of two.
-async fn first_of<T>(a: impl Future<Output = T>, b: impl Future<Output = T>) -> T {
-    let (mut a, mut b) = (std::pin::pin!(a), std::pin::pin!(b));
-    poll_fn(|cx| match a.as_mut().poll(cx) {
-        Poll::Pending => b.as_mut().poll(cx),
-        ready => ready,
-    })
-    .await
 }
 
 /// What comes of waiting for a connection.

@@ -7,6 +7,7 @@
 
 mod blocking;
 mod event_loop;
+mod race;
 mod reactor;
 mod signals;
 mod task;
@@ -14,6 +15,7 @@ mod timer;
 mod worker;
 
 pub use blocking::{Unblock, unblock};
+pub use race::race;
 pub use task::Task;
 pub(crate) use task::{Contained, panic_message};
 pub use timer::{Elapsed, Sleep, Timeout, sleep, timeout};
