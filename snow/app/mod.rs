@@ -138,7 +138,7 @@ impl Snow {
     {
         self.on_error = Some(Box::new(move |error| {
             // An error of the error handler would be asked about for ever.
-            Response { error: None, ..handler(error).into_response() }
+            handler(error).into_response().without_error()
         }));
         self
     }
@@ -150,8 +150,7 @@ impl Snow {
         F: Fn() -> R + Send + Sync + 'static,
         R: IntoResponse,
     {
-        self.on_shutdown =
-            Some(Box::new(move || Response { error: None, ..handler().into_response() }));
+        self.on_shutdown = Some(Box::new(move || handler().into_response().without_error()));
         self
     }
 

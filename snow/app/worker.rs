@@ -155,7 +155,7 @@ impl Worker {
     pub(super) fn answer_error(&self, error: Error) -> Response {
         match &self.app.on_error {
             Some(on_error) => contain(|| on_error(&error)),
-            None => Response { error: None, ..Response::failed(error) },
+            None => Response::failed(error).without_error(),
         }
     }
 
@@ -264,7 +264,7 @@ fn contain(answer: impl FnOnce() -> Response) -> Response {
     catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|panic| {
         log::error!("what answers for others panicked: {}", panic_message(&*panic));
         let error = Error::new(ErrorKind::Handler, "what answers for others panicked");
-        Response { error: None, ..Response::failed(error) }
+        Response::failed(error).without_error()
     })
 }
 

@@ -231,6 +231,12 @@ impl Response {
         Response { error: Some(error), ..Response::text(text).status(status) }
     }
 
+    /// Makes of an answer to a failure one that the log and `on_error` do not hear of: they have, or it is
+    /// none of theirs.
+    pub(crate) fn without_error(self) -> Response {
+        Response { error: None, ..self }
+    }
+
     fn fail(&mut self, reason: &'static str) {
         if self.error.is_none() {
             *self = Response::failed(Error::new(ErrorKind::Handler, reason));

@@ -31,7 +31,7 @@ impl Connection {
             route: None,
             record: self.begin_record(|| "-".to_string()),
         });
-        let mut response = Response { error: None, ..Response::failed(error) };
+        let mut response = Response::failed(error).without_error();
         self.respond(&mut response, exchange, None, output)
     }
 
@@ -162,8 +162,7 @@ pub(super) fn lingering(wait: Wait) -> Wait {
 
 /// Makes the answer to a request that no route takes.
 pub(super) fn answer_to(missed: Missed) -> Response {
-    let failed =
-        |kind, reason| Response { error: None, ..Response::failed(Error::new(kind, reason)) };
+    let failed = |kind, reason| Response::failed(Error::new(kind, reason)).without_error();
     match missed {
         Missed::Options(allow) => {
             Response::new(StatusCode::NO_CONTENT).header(header::ALLOW, allow)
