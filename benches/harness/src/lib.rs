@@ -1,10 +1,12 @@
 //! What the programs that measure have in common: command lines, limits, and server processes.
 
 mod arguments;
+mod program;
 mod server;
 pub mod strace;
 
 pub use arguments::Arguments;
+pub use program::run;
 pub use server::{Server, free_port};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

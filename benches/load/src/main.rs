@@ -20,21 +20,10 @@ use options::{Mode, Options};
 use std::{io, process::ExitCode};
 
 fn main() -> ExitCode {
-    let options = match Options::from_arguments(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(message) => {
-            eprintln!("{message}");
-            return ExitCode::from(2);
-        }
-    };
-    harness::raise_descriptor_limit();
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("load: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    harness::run("load", Options::from_arguments, |options| {
+        harness::raise_descriptor_limit();
+        run(&options)
+    })
 }
 
 fn run(options: &Options) -> io::Result<()> {

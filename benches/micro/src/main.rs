@@ -22,20 +22,7 @@ use std::{error::Error, process::ExitCode};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    let options = match Options::from_arguments(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(message) => {
-            eprintln!("{message}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(&options) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("micro: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    harness::run("micro", Options::from_arguments, |options| run(&options))
 }
 
 fn run(options: &Options) -> Result<ExitCode> {

@@ -29,21 +29,10 @@ use std::{error::Error, process::ExitCode};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    let runs = match Options::from_arguments(std::env::args().skip(1)) {
-        Ok(runs) => runs,
-        Err(message) => {
-            eprintln!("{message}");
-            return ExitCode::from(2);
-        }
-    };
-    harness::raise_descriptor_limit();
-    match runs.iter().try_for_each(run) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("compare: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    harness::run("compare", Options::from_arguments, |runs| {
+        harness::raise_descriptor_limit();
+        runs.iter().try_for_each(run)
+    })
 }
 
 fn run(options: &Options) -> Result<()> {
