@@ -183,27 +183,34 @@ impl Server {
     ///
     /// `Io` when the machine refuses a thread, a poll, or a listener.
     pub fn run(self) -> Result<()> {
-        let _signals = self.signals()?;
-        self.serve()
+        let signals = self.signals()?;
+        self.serve(signals)
     }
 
     /// Listens for signals, if the server is to.
     fn signals(&self) -> io::Result<Option<Signals>> {
         let wanted = self.app.config.handle_signals;
-        wanted.then(|| Signals::listen(self.stop.0.clone())).transpose()
+        wanted.then(Signals::listen).transpose()
     }
 
-    fn serve(self) -> Result<()> {
+    fn serve(self, signals: Option<Signals>) -> Result<()> {
         let Server { app, places, listeners, stop } = self;
         let count = listeners.len();
         banner::announce(&app, &places.endpoints, count);
         let listeners: Vec<_> = listeners.into_iter().map(|own| Mutex::new(Some(own))).collect();
+        let signals = Mutex::new(signals);
         let outcome = run_workers(count, &stop.0, |index| {
+            let signals = &signals;
             let own = listeners[index].lock().unwrap_or_else(PoisonError::into_inner).take();
             let (app, stop) = (Arc::clone(&app), stop.0.clone());
             async move {
                 if index == 0 {
                     tell_manager(&stop);
+                    if let Some(signals) =
+                        &mut *signals.lock().unwrap_or_else(PoisonError::into_inner)
+                    {
+                        signals.pass_on(stop.clone());
+                    }
                 }
                 worker::run(app, own.unwrap_or_default(), stop).await
             }
@@ -213,8 +220,11 @@ impl Server {
 
     /// Serves on the loop of this thread, and no other.
     async fn serve_here(self) -> Result<()> {
-        let _signals = self.signals()?;
+        let mut signals = self.signals()?;
         let Server { app, places, listeners, stop } = self;
+        if let Some(signals) = &mut signals {
+            signals.pass_on(stop.0.clone());
+        }
         banner::announce(&app, &places.endpoints, 1);
         tell_manager(&stop.0);
         let _guard = StopOnDrop(stop.clone());
@@ -232,7 +242,7 @@ impl Server {
     pub fn start(self) -> Result<Running> {
         let (places, stop, counters) = (self.places.clone(), self.stop.clone(), self.counters());
         let thread = thread::Builder::new().name("snow-0".to_string());
-        let thread = thread.spawn(move || self.serve())?;
+        let thread = thread.spawn(move || self.serve(None))?;
         Ok(Running { places, stop, counters, thread: Some(thread) })
     }
 }

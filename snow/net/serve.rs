@@ -44,7 +44,7 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// # Errors
 ///
 /// Awaiting it gives an error when the listener is unusable, which running out of descriptors does not
-/// make it, or when signals are to be handled and the machine refuses a thread for that.
+/// make it, or when signals are to be handled and the machine refuses a pair of sockets for that.
 ///
 /// # Panics
 ///
@@ -226,7 +226,10 @@ where
     F: Future<Output = io::Result<()>> + 'static,
 {
     let Serve { listener, handler, shutdown_timeout, handle_signals, stop, .. } = server;
-    let _signals = handle_signals.then(|| Signals::listen(stop.clone())).transpose()?;
+    let mut signals = handle_signals.then(Signals::listen).transpose()?;
+    if let Some(signals) = &mut signals {
+        signals.pass_on(stop.clone());
+    }
     let crowd = Crowd::new(server.max_connections, server.max_connections_per_address);
     let crowd = CutOnDrop(Rc::new(crowd));
     let outcome = accept_all(listener, handler, &crowd.0, &stop).await;
