@@ -76,7 +76,7 @@ impl<'a> Codec<'a> {
 
     /// Returns how the content of the request in hand is delimited.
     pub fn framing(&self) -> Framing {
-        match self.request.parts().head.content {
+        match self.request.parts().head.fields.content() {
             ContentFraming::None => Framing::Length(0),
             ContentFraming::Length(length) => Framing::Length(length),
             ContentFraming::Chunked => Framing::Chunked,
@@ -85,12 +85,12 @@ impl<'a> Codec<'a> {
 
     /// Returns whether the connection may go on after the request in hand.
     pub fn is_keep_alive(&self) -> bool {
-        self.request.parts().head.is_keep_alive
+        self.request.parts().head.fields.is_keep_alive()
     }
 
     /// Returns whether the client waits for a 100.
     pub fn expects_continue(&self) -> bool {
-        self.request.parts().head.expects_continue
+        self.request.parts().head.fields.expects_continue()
     }
 
     /// Takes the next piece of content off `input`.

@@ -1,5 +1,5 @@
 //! Request heads: Snow and a strict reader agree on what is a request and on what it says, and Snow
-//! comes to the same end however the bytes arrive.
+//! comes to the same end however the bytes arrive and whatever request came before.
 
 #![no_main]
 
@@ -41,12 +41,41 @@ fuzz_target!(|data: &[u8]| {
         (Verdict::Accepted(head, len), Ok(Some(taken))) => {
             assert_eq!(len, taken);
             compare(&codec, &head);
+            drop(codec);
+            receive_again(data);
         }
         (Verdict::Refused(_), Err(_)) | (Verdict::Partial, Ok(None)) => {}
         (Verdict::Partial, Err(kind)) => assert_hopeless(data, kind),
         (verdict, whole) => panic!("{verdict:?}, but Snow {whole:?}"),
     }
 });
+
+/// Request lines before the fields of another head.
+const LINES: [&[u8]; 4] = [
+    b"GET /again HTTP/1.1\r\n",
+    b"GET / HTTP/1.0\r\n",
+    b"HEAD http://h/ HTTP/1.1\r\n",
+    b"OPTIONS * HTTP/1.1\r\n",
+];
+
+/// Receives the fields of what was received last behind other request lines, and then the same again: in
+/// storage where those fields are known.
+fn receive_again(data: &[u8]) {
+    let lead = if data.starts_with(b"\r\n") { 2 } else { 0 };
+    let end = data[lead..].windows(2).position(|two| two == b"\r\n").expect("a request line");
+    let fields = &data[lead + end + 2..];
+    for again in LINES.map(|line| [line, fields].concat()).iter().map(Vec::as_slice).chain([data]) {
+        let mut codec = Codec::new(&SMALL_LIMITS);
+        match (request::read(again, &SMALL_LIMITS), codec.receive_head(again)) {
+            (Verdict::Accepted(head, len), Ok(Some(taken))) => {
+                assert_eq!(len, taken);
+                compare(&codec, &head);
+            }
+            (Verdict::Refused(_), Err(_)) | (Verdict::Partial, Ok(None)) => {}
+            (verdict, other) => panic!("{verdict:?}, but Snow {other:?}"),
+        }
+    }
+}
 
 /// Receives what comes byte by byte.
 fn by_bytes(data: &[u8]) -> Result<Option<usize>, ErrorKind> {

@@ -90,31 +90,40 @@ impl Conn {
         match parse_head(input, scan, config, head) {
             Ok(None) => Ok(None),
             Ok(Some(len)) => {
-                if head.content != ContentFraming::None {
-                    self.reading = Reading::Content {
-                        decoder: Decoder::new(head.content),
-                        is_continue_due: head.expects_continue,
-                    };
+                if head.fields.content() != ContentFraming::None {
+                    self.begin_content(head);
                 }
                 // What follows a CONNECT may be meant for the tunnel that is not made.
-                let is_keep_alive = head.is_keep_alive && head.method != Method::CONNECT;
+                let is_keep_alive = head.fields.is_keep_alive() && head.method != Method::CONNECT;
                 self.writing = Writing::Response(Owed {
                     is_head: head.method == Method::HEAD,
                     version: head.version,
                     is_keep_alive,
-                    is_last_request: !head.is_keep_alive,
+                    is_last_request: !head.fields.is_keep_alive(),
                 });
                 Ok(Some(len))
             }
-            Err(error) => {
-                self.refuse();
-                // Even what was not understood is not answered with content if it asked for none.
-                if let Writing::Response(owed) = &mut self.writing {
-                    owed.is_head = input.trim_ascii_start().starts_with(b"HEAD ");
-                }
-                Err(error)
-            }
+            Err(error) => Err(self.refuse_head(input, error)),
         }
+    }
+
+    // Apart, as most requests have no content and no fault.
+    #[inline(never)]
+    fn begin_content(&mut self, head: &Head) {
+        self.reading = Reading::Content {
+            decoder: Decoder::new(head.fields.content()),
+            is_continue_due: head.fields.expects_continue(),
+        };
+    }
+
+    #[cold]
+    fn refuse_head(&mut self, input: &[u8], error: Error) -> Error {
+        self.refuse();
+        // Even what was not understood is not answered with content if it asked for none.
+        if let Writing::Response(owed) = &mut self.writing {
+            owed.is_head = input.trim_ascii_start().starts_with(b"HEAD ");
+        }
+        error
     }
 
     /// Takes the next piece of content off `input`.
@@ -166,6 +175,7 @@ impl Conn {
     }
 
     /// Takes nothing more from the peer; an answer is owed, be it that no request was understood.
+    #[cold]
     pub(crate) fn refuse(&mut self) {
         self.reading = Reading::Closed;
         match &mut self.writing {

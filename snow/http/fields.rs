@@ -4,11 +4,12 @@
 
 use super::{
     bad,
-    parse::{Field, Head, Span},
+    parse::Span,
     request::Version,
     target::{self, Port},
 };
 use crate::{Error, ErrorKind, Result};
+use std::str;
 
 /// How the content of a request is delimited (RFC 9112, section 6).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -22,95 +23,214 @@ pub(crate) enum ContentFraming {
     Chunked,
 }
 
-/// What the fields say about framing and the connection, gathered before it is judged.
-#[derive(Default)]
-struct Facts {
-    content_length: Option<u64>,
-    is_chunked: bool,
-    closes: bool,
-    keeps_alive: bool,
+/// A field, as places in the text of all.
+#[derive(Clone, Copy, Debug)]
+struct Field {
+    name: Span,
+    value: Span,
 }
 
-/// Keeps the fields and heeds those that are about the connection.
-pub(super) fn take_fields(
-    input: &[u8],
-    fields: &[httparse::Header<'_>],
-    head: &mut Head,
-) -> Result<()> {
-    head.fields.clear();
-    head.fields.reserve_exact(fields.len());
-    head.host = None;
-    head.expects_continue = false;
-    let mut facts = Facts::default();
-    // Before anything is heeded, so that a fault is the same however the head is cut.
-    for field in fields {
-        check_line_end(input, Span::of(field.name.as_bytes(), input).start.into())?;
+/// The fields of a head, and what they say about the connection.
+///
+/// Services that call services, and clients that poll, send the same fields with each of their requests:
+/// when they are byte for byte those that this storage held before, what they say is known.
+#[derive(Default, Debug)]
+pub(crate) struct Fields {
+    /// As they were sent, the empty line behind them included.
+    text: Vec<u8>,
+    places: Vec<Field>,
+    /// In what version they mean what is known of them; `None` when they are not to be compared.
+    known_in: Option<Version>,
+    host: Option<Span>,
+    content: ContentFraming,
+    is_keep_alive: bool,
+    expects_continue: bool,
+}
+
+impl Fields {
+    /// Returns the value of `Host`.
+    pub(crate) fn host(&self) -> Option<&[u8]> {
+        self.host.map(|host| &self.text[host.range()])
     }
-    check_line_end(input, input.len() - 2)?;
-    check_line_end(input, input.len())?;
-    for field in fields {
-        let (name, value) = (Span::of(field.name.as_bytes(), input), Span::of(field.value, input));
-        head.fields.push(Field { name, value });
-        heed(field.name, field.value, value, &mut facts, head)?;
+
+    /// Returns how the content is delimited.
+    pub(crate) fn content(&self) -> ContentFraming {
+        self.content
     }
-    judge(&facts, head)
+
+    /// Returns whether the connection may go on after this request, as far as the client is concerned.
+    pub(crate) fn is_keep_alive(&self) -> bool {
+        self.is_keep_alive
+    }
+
+    /// Returns whether the client waits for a 100 before it sends the content.
+    pub(crate) fn expects_continue(&self) -> bool {
+        self.expects_continue
+    }
+
+    /// Returns names, as they were sent, and values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.places.iter().map(|field| {
+            // Names are tokens, and so ASCII: `httparse` has seen to it.
+            let name = str::from_utf8(&self.text[field.name.range()]).unwrap_or_default();
+            (name, &self.text[field.value.range()])
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.text.capacity()
+    }
+
+    /// Returns how many bytes the fields at the start of `input` take, if they are the ones that are here
+    /// from the head before.
+    pub(super) fn repeated_len(&self, input: &[u8], version: Version) -> Option<usize> {
+        // They end with an empty line, so nothing else begins with them.
+        let is_repeated = self.known_in == Some(version) && input.starts_with(&self.text);
+        is_repeated.then_some(self.text.len())
+    }
+
+    /// Has the next fields judged by themselves, whatever these are.
+    pub(super) fn forget(&mut self) {
+        self.known_in = None;
+    }
+
+    /// Keeps the fields of a whole head, which begin at `start`, and heeds those that are about the
+    /// connection.
+    ///
+    /// # Errors
+    ///
+    /// What the client is told; there are no fields then.
+    pub(super) fn take(
+        &mut self,
+        head: &[u8],
+        start: usize,
+        fields: &[httparse::Header<'_>],
+        version: Version,
+    ) -> Result<()> {
+        self.known_in = None;
+        self.text.clear();
+        self.places.clear();
+        self.places.reserve_exact(fields.len());
+        let text = &head[start..];
+        // Before anything is heeded, so that a fault is the same however the head is cut.
+        for field in fields {
+            check_line_end(head, start + usize::from(Span::of(field.name.as_bytes(), text).start))?;
+        }
+        check_line_end(head, head.len() - 2)?;
+        check_line_end(head, head.len())?;
+        let mut facts = Facts::default();
+        for field in fields {
+            let (name, value) =
+                (Span::of(field.name.as_bytes(), text), Span::of(field.value, text));
+            self.places.push(Field { name, value });
+            facts.heed(field.name, field.value, value, version)?;
+        }
+        self.judge(&facts, version)?;
+        self.text.extend_from_slice(text);
+        // How long a comparison takes may tell of what is compared with, which is another client's.
+        self.known_in = (!facts.has_credentials).then_some(version);
+        Ok(())
+    }
+
+    /// Decides what the fields together mean, or that they contradict each other.
+    fn judge(&mut self, facts: &Facts, version: Version) -> Result<()> {
+        let is_http11 = version == Version::Http11;
+        if is_http11 && facts.host.is_none() {
+            return Err(bad("the Host field is missing"));
+        }
+        if facts.is_chunked && !is_http11 {
+            return Err(bad("a transfer coding has no place in HTTP/1.0"));
+        }
+        self.host = facts.host;
+        self.content = match (facts.is_chunked, facts.content_length) {
+            (true, Some(_)) => return Err(bad("Content-Length and Transfer-Encoding contradict")),
+            (true, None) => ContentFraming::Chunked,
+            (false, Some(0) | None) => ContentFraming::None,
+            (false, Some(length)) => ContentFraming::Length(length),
+        };
+        self.expects_continue = facts.expects_continue && self.content != ContentFraming::None;
+        self.is_keep_alive = !facts.closes && (is_http11 || facts.keeps_alive);
+        Ok(())
+    }
 }
 
 /// Checks that the line before `at` ends with CR LF: `httparse` takes a bare LF too.
-fn check_line_end(input: &[u8], at: usize) -> Result<()> {
-    match input[at - 2] {
+fn check_line_end(head: &[u8], at: usize) -> Result<()> {
+    match head[at - 2] {
         b'\r' => Ok(()),
         _ => Err(bare_line_feed(at - 1)),
     }
 }
 
-/// Heeds one field, if it is one that the server itself reads.
-fn heed(name: &str, value: &[u8], span: Span, facts: &mut Facts, head: &mut Head) -> Result<()> {
-    // Most fields are none of these, and their length alone says so.
-    match name.len() {
-        // As it is mostly written: one comparison.
-        4 if name == "Host" || name.eq_ignore_ascii_case("host") => {
-            if head.host.replace(span).is_some() {
-                return Err(bad("the Host field is there twice"));
-            }
-            if !value.is_empty() {
-                target::check_authority(value, Port::Optional)?;
-            }
-        }
-        6 if name.eq_ignore_ascii_case("expect") && head.version == Version::Http11 => {
-            let expectations = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-            for expectation in expectations.filter(|one| !one.is_empty()) {
-                if !expectation.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Error::new(
-                        ErrorKind::ExpectationFailed,
-                        "the only expectation this server meets is 100-continue",
-                    ));
+/// What the fields say about framing and the connection, gathered before it is judged.
+#[derive(Default)]
+struct Facts {
+    host: Option<Span>,
+    content_length: Option<u64>,
+    is_chunked: bool,
+    closes: bool,
+    keeps_alive: bool,
+    expects_continue: bool,
+    has_credentials: bool,
+}
+
+impl Facts {
+    /// Heeds one field, if it is one that the server itself reads.
+    fn heed(&mut self, name: &str, value: &[u8], place: Span, version: Version) -> Result<()> {
+        // Most fields are none of these, and their length alone says so.
+        match name.len() {
+            // As it is mostly written: one comparison.
+            4 if name == "Host" || name.eq_ignore_ascii_case("host") => {
+                if self.host.replace(place).is_some() {
+                    return Err(bad("the Host field is there twice"));
                 }
-                head.expects_continue = true;
+                if !value.is_empty() {
+                    target::check_authority(value, Port::Optional)?;
+                }
             }
-        }
-        10 if name.eq_ignore_ascii_case("connection") => {
-            for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
-                facts.closes |= option.eq_ignore_ascii_case(b"close");
-                facts.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            6 if name.eq_ignore_ascii_case("expect") && version == Version::Http11 => {
+                let expectations = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+                for expectation in expectations.filter(|one| !one.is_empty()) {
+                    if !expectation.eq_ignore_ascii_case(b"100-continue") {
+                        return Err(Error::new(
+                            ErrorKind::ExpectationFailed,
+                            "the only expectation this server meets is 100-continue",
+                        ));
+                    }
+                    self.expects_continue = true;
+                }
             }
-        }
-        14 if name.eq_ignore_ascii_case("content-length") => {
-            let length = parse_length(value)?;
-            if facts.content_length.replace(length).is_some() {
-                return Err(bad("the Content-Length field is there twice"));
+            10 if name.eq_ignore_ascii_case("connection") => {
+                for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                    self.closes |= option.eq_ignore_ascii_case(b"close");
+                    self.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
             }
-        }
-        17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-            if facts.is_chunked {
-                return Err(bad("the Transfer-Encoding field is there twice"));
+            14 if name.eq_ignore_ascii_case("content-length") => {
+                let length = parse_length(value)?;
+                if self.content_length.replace(length).is_some() {
+                    return Err(bad("the Content-Length field is there twice"));
+                }
             }
-            check_coding(value)?;
-            facts.is_chunked = true;
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                if self.is_chunked {
+                    return Err(bad("the Transfer-Encoding field is there twice"));
+                }
+                check_coding(value)?;
+                self.is_chunked = true;
+            }
+            6 | 13 | 19 => {
+                let names = ["cookie", "authorization", "proxy-authorization"];
+                self.has_credentials |= names.iter().any(|known| name.eq_ignore_ascii_case(known));
+            }
+            _ => {}
         }
-        _ => {}
+        Ok(())
     }
-    Ok(())
 }
 
 /// Parses `1*DIGIT`, and nothing else: no sign, no list, no blank.
@@ -146,26 +266,6 @@ fn check_coding(value: &[u8]) -> Result<()> {
         (Some(true), _) => Err(bad("the content is chunked more than once")),
         _ => Err(bad("the last transfer coding is not chunked")),
     }
-}
-
-/// Decides what the fields together mean, or that they contradict each other.
-fn judge(facts: &Facts, head: &mut Head) -> Result<()> {
-    let is_http11 = head.version == Version::Http11;
-    if is_http11 && head.host.is_none() {
-        return Err(bad("the Host field is missing"));
-    }
-    if facts.is_chunked && !is_http11 {
-        return Err(bad("a transfer coding has no place in HTTP/1.0"));
-    }
-    head.content = match (facts.is_chunked, facts.content_length) {
-        (true, Some(_)) => return Err(bad("Content-Length and Transfer-Encoding contradict")),
-        (true, None) => ContentFraming::Chunked,
-        (false, Some(0) | None) => ContentFraming::None,
-        (false, Some(length)) => ContentFraming::Length(length),
-    };
-    head.expects_continue &= head.content != ContentFraming::None;
-    head.is_keep_alive = !facts.closes && (is_http11 || facts.keeps_alive);
-    Ok(())
 }
 
 pub(super) fn bare_line_feed(at: usize) -> Error {

@@ -8,7 +8,7 @@
 
 use super::{
     bad,
-    fields::{ContentFraming, bare_line_feed, take_fields},
+    fields::{Fields, bare_line_feed},
     request::Version,
     target::{self, Extent, Target},
 };
@@ -62,37 +62,23 @@ impl From<Range<usize>> for Span {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Field {
-    pub(crate) name: Span,
-    pub(crate) value: Span,
-}
-
 /// The head of a request. Its storage is used again for the next one.
 #[derive(Default, Debug)]
 pub(crate) struct Head {
     pub(crate) method: Method,
     pub(crate) version: Version,
-    pub(crate) content: ContentFraming,
-    /// Whether the connection may go on after this request, as far as the client is concerned.
-    pub(crate) is_keep_alive: bool,
-    /// Whether the client waits for a 100 before it sends the content.
-    pub(crate) expects_continue: bool,
-    /// All bytes of the head, from the method to the empty line.
-    pub(crate) text: Vec<u8>,
-    target: Span,
+    /// As it was sent.
+    target: Vec<u8>,
     /// What the target names, as places within it.
     named: Target,
     /// The path, when it has escapes; UTF-8.
     decoded_path: Option<Vec<u8>>,
-    /// The value of `Host`.
-    pub(super) host: Option<Span>,
-    pub(crate) fields: Vec<Field>,
+    pub(crate) fields: Fields,
 }
 
 impl Head {
     pub(crate) fn target(&self) -> &[u8] {
-        &self.text[self.target.range()]
+        &self.target
     }
 
     /// Returns whether this is `OPTIONS *` or `CONNECT`: about no path.
@@ -106,21 +92,26 @@ impl Head {
             (Some(path), _) => path,
             // Behind an authority (RFC 9110, section 4.2.3).
             (None, Some(path)) if path.is_empty() => b"/",
-            (None, Some(path)) => &self.target()[path.range()],
+            (None, Some(path)) => &self.target[path.range()],
             (None, None) => &[],
         }
     }
 
     pub(crate) fn query(&self) -> Option<&[u8]> {
-        self.named.query.map(|query| &self.target()[query.range()])
+        self.named.query.map(|query| &self.target[query.range()])
     }
 
     /// Returns the authority of the target, else the value of `Host` (RFC 9112, section 3.2.2).
     pub(crate) fn host(&self) -> Option<&[u8]> {
         match self.named.authority {
-            Some(authority) => Some(&self.target()[authority.range()]),
-            None => self.host.map(|host| &self.text[host.range()]),
+            Some(authority) => Some(&self.target[authority.range()]),
+            None => self.fields.host(),
         }
+    }
+
+    /// Returns how many bytes it takes to keep this for the next head.
+    pub(super) fn capacity(&self) -> usize {
+        self.target.capacity() + self.fields.capacity()
     }
 }
 
@@ -157,7 +148,7 @@ pub(crate) fn parse_head(
     // Most heads come whole, which parsing finds out; only what does not is searched for its end.
     let is_first_look = *scan == Scan::default();
     let is_last_look = input.len() > max;
-    if is_first_look || is_last_look || has_end(visible, scan) || wants_look(visible, scan) {
+    if is_first_look || is_last_look || wants_look(visible, scan) {
         scan.examined = visible.len() as u32;
         if let Some(len) = parse_whole(visible, config, head)? {
             *scan = Scan::default();
@@ -170,6 +161,18 @@ pub(crate) fn parse_head(
     Ok(None)
 }
 
+/// Returns whether enough has come since the last look for another: the end of the head, or of a line,
+/// or twice as much.
+// Apart, as the rest below: most heads come whole and are as most are.
+#[inline(never)]
+fn wants_look(input: &[u8], scan: &mut Scan) -> bool {
+    let examined = scan.examined as usize;
+    // Lines are few, as fields are.
+    has_end(input, scan)
+        || input.len() >= 2 * examined
+        || memchr::memchr(b'\n', &input[examined..]).is_some()
+}
+
 /// Returns whether the empty line after the fields has come, searching from where the last search
 /// ended.
 fn has_end(input: &[u8], scan: &mut Scan) -> bool {
@@ -178,13 +181,6 @@ fn has_end(input: &[u8], scan: &mut Scan) -> bool {
     let found = memchr::memmem::find(&input[from..], END).is_some();
     scan.searched = input.len() as u32;
     found
-}
-
-/// Returns whether enough has come since the last look for another: a line's end, or twice as much.
-fn wants_look(input: &[u8], scan: &Scan) -> bool {
-    let examined = scan.examined as usize;
-    // Lines are few, as fields are.
-    input.len() >= 2 * examined || memchr::memchr(b'\n', &input[examined..]).is_some()
 }
 
 /// Takes the request line (RFC 9112, section 3) apart, as far as it is there, and returns its length;
@@ -199,13 +195,7 @@ fn parse_line(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<u
     let (target, rest) = match rest.split_at(extent.len()) {
         (_, []) => return Ok(None),
         (target, [b' ', rest @ ..]) if extent.len() > 0 => (target, rest),
-        (_, [b' ' | b'\r' | b'\n', ..]) => {
-            return Err(bad("the request line is not a method, a target and a version"));
-        }
-        (target, [byte, ..]) => {
-            let at = target.len();
-            return Err(bad(format!("byte {at} of the target, 0x{byte:02x}, cannot stand there")));
-        }
+        (target, [byte, ..]) => return Err(no_target(target.len(), *byte)),
     };
     head.version = match rest.starts_with(USUAL_END) {
         true => Version::Http11,
@@ -214,9 +204,16 @@ fn parse_line(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<u
             None => return Ok(None),
         },
     };
-    head.target = Span::of(target, input);
     take_target(target, extent, head)?;
     Ok(Some(method_len + extent.len() + LINE_BYTES))
+}
+
+#[cold]
+fn no_target(len: usize, byte: u8) -> Error {
+    match byte {
+        b' ' | b'\r' | b'\n' => bad("the request line is not a method, a target and a version"),
+        _ => bad(format!("byte {len} of the target, 0x{byte:02x}, cannot stand there")),
+    }
 }
 
 /// Reads the method and the space behind it, and returns how long it is; `None` when that is not all
@@ -229,6 +226,11 @@ fn parse_method(input: &[u8], method: &mut Method) -> Result<Option<usize>> {
         }
         return Ok(Some(3));
     }
+    parse_other_method(input, method)
+}
+
+#[inline(never)]
+fn parse_other_method(input: &[u8], method: &mut Method) -> Result<Option<usize>> {
     let len = target::token_len(input);
     if len > MAX_METHOD_BYTES {
         return Err(Error::new(ErrorKind::NotImplemented, "the method is too long"));
@@ -245,7 +247,6 @@ fn parse_method(input: &[u8], method: &mut Method) -> Result<Option<usize>> {
 }
 
 /// Reads the version and the line's end; `None` when they have not come in full.
-// Apart, as it is seldom needed.
 #[inline(never)]
 fn parse_line_end(rest: &[u8]) -> Result<Option<Version>> {
     let Some(version) = parse_version(rest)? else { return Ok(None) };
@@ -293,24 +294,47 @@ fn field_error(error: httparse::Error) -> Error {
 /// Parses a head into `head` and returns its length; `None` when it is not all there.
 fn parse_whole(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
     let Some(line_len) = parse_line(input, config, head)? else { return Ok(None) };
+    let fields_len = match head.fields.repeated_len(&input[line_len..], head.version) {
+        Some(fields_len) => fields_len,
+        None => match parse_fields(input, line_len, config, head)? {
+            Some(fields_len) => fields_len,
+            None => return Ok(None),
+        },
+    };
+    if head.named.authority.is_some() && head.fields.host().is_some_and(<[u8]>::is_empty) {
+        return Err(bad("the Host field is empty and the target has an authority"));
+    }
+    Ok(Some(line_len + fields_len))
+}
+
+/// Parses the fields behind the request line, and returns how many bytes they take, the empty line
+/// included.
+// Apart, as its room for them is.
+#[inline(never)]
+fn parse_fields(
+    input: &[u8],
+    line_len: usize,
+    config: &Config,
+    head: &mut Head,
+) -> Result<Option<usize>> {
     let most = config.max_headers.min(MOST_FIELDS);
     if most < USUAL_FIELDS {
-        return parse_fields(input, line_len, most, head);
+        return parse_many_fields(input, line_len, most, head);
     }
     let mut usual = [httparse::EMPTY_HEADER; USUAL_FIELDS];
     match httparse::parse_headers(&input[line_len..], &mut usual) {
         Ok(httparse::Status::Complete((len, fields))) => {
-            take_head(&input[..line_len + len], fields, head).map(Some)
+            head.fields.take(&input[..line_len + len], line_len, fields, head.version)?;
+            Ok(Some(len))
         }
-        Err(httparse::Error::TooManyHeaders) => parse_fields(input, line_len, most, head),
+        Err(httparse::Error::TooManyHeaders) => parse_many_fields(input, line_len, most, head),
         outcome => no_head(input, most, outcome),
     }
 }
 
-/// Parses up to `most` fields behind the request line, whatever is usual.
-// Apart, as its room for them is.
+/// Parses up to `most` fields, whatever is usual.
 #[inline(never)]
-fn parse_fields(
+fn parse_many_fields(
     input: &[u8],
     line_len: usize,
     most: usize,
@@ -319,7 +343,8 @@ fn parse_fields(
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     match httparse::parse_headers(&input[line_len..], &mut fields[..most]) {
         Ok(httparse::Status::Complete((len, fields))) => {
-            take_head(&input[..line_len + len], fields, head).map(Some)
+            head.fields.take(&input[..line_len + len], line_len, fields, head.version)?;
+            Ok(Some(len))
         }
         outcome => no_head(input, most, outcome),
     }
@@ -339,19 +364,20 @@ fn no_head<T>(input: &[u8], most: usize, outcome: httparse::Result<T>) -> Result
     }
 }
 
-/// Keeps a head that is all there, and whose line is taken.
-fn take_head(input: &[u8], fields: &[httparse::Header<'_>], head: &mut Head) -> Result<usize> {
-    head.text.clear();
-    head.text.extend_from_slice(input);
-    take_fields(input, fields, head)?;
-    if head.named.authority.is_some() && head.host.is_some_and(Span::is_empty) {
-        return Err(bad("the Host field is empty and the target has an authority"));
+/// Keeps the target and finds what it names: a path, a query, an authority.
+fn take_target(target: &[u8], extent: Extent, head: &mut Head) -> Result<()> {
+    head.target.clear();
+    head.target.extend_from_slice(target);
+    if let Some(named) = target::plain_path(target, extent, &head.method) {
+        head.named = named;
+        head.decoded_path = None;
+        return Ok(());
     }
-    Ok(input.len())
+    take_other_target(target, extent, head)
 }
 
-/// Finds what the target names: a path, a query, an authority.
-fn take_target(target: &[u8], extent: Extent, head: &mut Head) -> Result<()> {
+#[inline(never)]
+fn take_other_target(target: &[u8], extent: Extent, head: &mut Head) -> Result<()> {
     head.named = target::parse_target(target, extent, &head.method)?;
     head.decoded_path = match head.named {
         Target { path: Some(path), has_escapes: true, .. } => {
@@ -494,7 +520,83 @@ mod tests {
             let input = format!("GET / {version}\r\nHost: a\r\n{field}\r\n");
             let (mut scan, mut head) = (Scan::default(), Head::default());
             parse_head(input.as_bytes(), &mut scan, &Config::default(), &mut head).unwrap();
-            assert_eq!(head.is_keep_alive, expected, "{input:?}");
+            assert_eq!(head.fields.is_keep_alive(), expected, "{input:?}");
         }
+    }
+
+    /// Parses into storage that may have been used before; what comes of it, in words.
+    fn parse_into(head: &mut Head, input: &str) -> String {
+        let outcome = parse_head(input.as_bytes(), &mut Scan::default(), &Config::default(), head);
+        let Ok(Some(len)) = outcome else {
+            return format!("{:?}", outcome.map_err(|error| error.kind()));
+        };
+        let fields: Vec<_> = head.fields.iter().collect();
+        let said = (head.fields.content(), head.fields.expects_continue(), head.host());
+        let target = (head.target(), head.path(), head.query(), head.is_pathless());
+        let is_keep_alive = head.fields.is_keep_alive();
+        format!(
+            "{len} {} {} {target:?} {fields:?} {said:?} {is_keep_alive}",
+            head.method, head.version
+        )
+    }
+
+    #[test]
+    fn what_a_head_says_does_not_depend_on_the_one_before() {
+        let lines = [
+            "GET / HTTP/1.1",
+            "GET / HTTP/1.0",
+            "POST /long/path/%41?query HTTP/1.1",
+            "GET http://h/ HTTP/1.1",
+            "OPTIONS * HTTP/1.1",
+            "GET /\0 HTTP/1.1",
+        ];
+        let fields = [
+            "",
+            "Host: a\r\n",
+            "Host: b\r\n",
+            "Host:\r\n",
+            "Host: a\r\nConnection: close\r\n",
+            "Host: a\r\nConnection: keep-alive\r\n",
+            "Host: a\r\nContent-Length: 7\r\nExpect: 100-continue\r\n",
+            "Host: a\r\nTransfer-Encoding: chunked\r\n",
+            "Host: a\r\nAuthorization: Basic YQ==\r\n",
+            "Host: a\r\nCookie: a=b\r\n",
+            "Host: a\r\nHost: a\r\n",
+            "Host: a\nX: y\r\n",
+            "Host : a\r\n",
+        ];
+        let heads = lines.map(|line| fields.map(|fields| format!("{line}\r\n{fields}\r\n")));
+        let heads: Vec<_> = heads.iter().flatten().collect();
+        for before in &heads {
+            for after in &heads {
+                let mut used = Head::default();
+                parse_into(&mut used, before);
+                let expected = parse_into(&mut Head::default(), after);
+                assert_eq!(parse_into(&mut used, after), expected, "{before:?}, {after:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn fields_are_known_again_unless_they_are_nobody_elses_business() {
+        let is_known = |fields: &str, line: &str| {
+            let mut head = Head::default();
+            parse_into(&mut head, &format!("GET / HTTP/1.1\r\n{fields}\r\n"));
+            let next = format!("{line}\r\n{fields}\r\n");
+            let mut next_head = Head::default();
+            let line_len = parse_line(next.as_bytes(), &Config::default(), &mut next_head);
+            let rest = &next[line_len.unwrap().unwrap()..];
+            head.fields.repeated_len(rest.as_bytes(), next_head.version) == Some(rest.len())
+        };
+        assert!(is_known("Host: a\r\n", "GET / HTTP/1.1"));
+        assert!(is_known("Host: a\r\nX: y\r\n", "POST /other?b HTTP/1.1"));
+        assert!(!is_known("Host: a\r\n", "GET / HTTP/1.0"));
+        for name in ["Authorization", "COOKIE", "Proxy-authorization"] {
+            assert!(!is_known(&format!("Host: a\r\n{name}: b\r\n"), "GET / HTTP/1.1"), "{name}");
+        }
+        let mut head = Head::default();
+        parse_into(&mut head, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        head.fields.forget();
+        assert_eq!(head.fields.repeated_len(b"Host: a\r\n\r\n", Version::Http11), None);
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{
     body_stream::BodyStream,
+    fields::Fields,
     parse::{Head, Span},
     target,
 };
@@ -114,7 +115,7 @@ impl Spare {
     }
 
     fn wants(&self, parts: &Parts) -> bool {
-        let is_small = parts.head.text.capacity() <= KEPT_HEAD_BYTES;
+        let is_small = parts.head.capacity() <= KEPT_HEAD_BYTES;
         // A request may outlast its server, or be dropped where another serves: its state is not kept.
         let is_of = |context: &Weak<Context>| is_same(context, &parts.context);
         is_small && self.parts.len() < KEPT_PARTS && self.contexts.iter().any(is_of)
@@ -180,6 +181,8 @@ impl Request {
         };
         if !Arc::ptr_eq(&parts.context, context) {
             parts.context = Arc::clone(context);
+            // Another server may have other limits.
+            parts.head.fields.forget();
         }
         Request { parts: Some(parts) }
     }
@@ -285,7 +288,7 @@ impl Request {
 
     /// Returns all fields, in order.
     pub fn headers(&self) -> Headers<'_> {
-        Headers { head: &self.parts().head }
+        Headers { fields: &self.parts().head.fields }
     }
 
     /// Returns the fields that came behind a chunked body; they are never mixed with the headers.
@@ -410,7 +413,7 @@ impl fmt::Debug for Request {
 /// The fields of a request head, in the order in which they came.
 #[derive(Clone, Copy)]
 pub struct Headers<'a> {
-    head: &'a Head,
+    fields: &'a Fields,
 }
 
 impl<'a> Headers<'a> {
@@ -428,22 +431,17 @@ impl<'a> Headers<'a> {
 
     /// Returns names, as they were sent, and values.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        let text = &self.head.text;
-        self.head.fields.iter().map(move |field| {
-            // Names are tokens, and so ASCII: `httparse` has seen to it.
-            let name = std::str::from_utf8(&text[field.name.range()]).unwrap_or_default();
-            (name, &text[field.value.range()])
-        })
+        self.fields.iter()
     }
 
     /// Returns how many fields there are.
     pub fn len(self) -> usize {
-        self.head.fields.len()
+        self.fields.len()
     }
 
     /// Returns whether there is no field.
     pub fn is_empty(self) -> bool {
-        self.head.fields.is_empty()
+        self.fields.len() == 0
     }
 }
 

@@ -140,6 +140,18 @@ pub(crate) struct Target {
     pub(crate) query: Option<Span>,
 }
 
+/// Takes what most targets are, nothing but a path that stands for itself.
+pub(crate) fn plain_path(target: &[u8], extent: Extent, method: &Method) -> Option<Target> {
+    let is_path = target.first() == Some(&b'/') && extent.path_len == extent.len;
+    let path = Some(Span::from(0..target.len()));
+    (is_path && !extent.has_escapes && method != Method::CONNECT).then_some(Target {
+        authority: None,
+        path,
+        has_escapes: false,
+        query: None,
+    })
+}
+
 /// Takes a whole target apart, which has been measured.
 ///
 /// # Errors
