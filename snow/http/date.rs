@@ -1,18 +1,23 @@
 //! What responses begin with, rendered once a second from a time it is given: the status line of a
-//! 200, the `Date` field (RFC 9110, section 6.6.1), `Server` if it is wanted, and the `Content-Type`
-//! that the kind of content implies.
+//! 200, the `Date` field (RFC 9110, section 6.6.1), `Server` if it is wanted, the `Content-Type` that
+//! the kind of content implies, and the name of the field that most go on with.
 
 use super::response::ContentType;
 use http::HeaderValue;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The usual status line.
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
+const OK: &[u8] = b"HTTP/1.1 200 OK";
 
-/// `Date: ` and a date, which always has 29 bytes, and the line's end.
-const DATE_LEN: usize = 6 + 29 + 2;
+/// A line's end, `Date: ` and a date, which always has 29 bytes.
+const DATE_LEN: usize = 2 + 6 + 29;
 
-/// The starts of response heads, each in one piece.
+/// What most heads go on with.
+pub(super) const LENGTH: &[u8] = b"\r\nContent-Length: ";
+
+/// The starts of response heads, each in one piece and up to the number in `Content-Length`.
+///
+/// The end of a line is written with what comes behind it, so that the last line ends with the head.
 pub(crate) struct Preface {
     /// One for each type of content, in the order of [`ContentType::ALL`].
     blocks: [Vec<u8>; ContentType::ALL.len()],
@@ -27,8 +32,9 @@ impl Preface {
             let server = server.map(|server| ("Server", server.as_bytes()));
             let content_type = content_type.as_str().map(|text| ("Content-Type", text.as_bytes()));
             for (name, value) in [server, content_type].into_iter().flatten() {
-                block.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+                block.extend([b"\r\n", name.as_bytes(), b": ", value].concat());
             }
+            block.extend(LENGTH);
             block
         });
         Preface { blocks }
@@ -36,7 +42,7 @@ impl Preface {
 
     /// Sets the date, and returns for how long it is true.
     pub(crate) fn set_date(&mut self, wall: SystemTime) -> Duration {
-        let date = format!("Date: {}\r\n", httpdate::fmt_http_date(wall));
+        let date = format!("\r\nDate: {}", httpdate::fmt_http_date(wall));
         for block in &mut self.blocks {
             block[OK.len()..OK.len() + DATE_LEN].copy_from_slice(date.as_bytes());
         }
@@ -44,14 +50,15 @@ impl Preface {
         Duration::from_secs(1) - Duration::from_nanos(into_second.into())
     }
 
-    /// Returns the status line of a 200 and the fields.
-    pub(crate) fn with_ok(&self, content_type: ContentType) -> &[u8] {
+    /// Returns the start of the head of a 200 whose content has a length.
+    pub(crate) fn of_ok(&self, content_type: ContentType) -> &[u8] {
         &self.blocks[content_type as usize]
     }
 
-    /// Returns the fields.
+    /// Returns the fields alone, without that of the length.
     pub(crate) fn fields(&self, content_type: ContentType) -> &[u8] {
-        &self.with_ok(content_type)[OK.len()..]
+        let block = self.of_ok(content_type);
+        &block[OK.len()..block.len() - LENGTH.len()]
     }
 }
 
@@ -69,8 +76,8 @@ mod tests {
         };
         let text = |second| {
             format!(
-                "Date: Sun, 06 Nov 1994 08:49:{second} GMT\r\nServer: snow\r\n\
-                 Content-Type: text/html; charset=utf-8\r\n"
+                "\r\nDate: Sun, 06 Nov 1994 08:49:{second} GMT\r\nServer: snow\r\n\
+                 Content-Type: text/html; charset=utf-8"
             )
         };
         assert_eq!(at(784_111_777_000), (text(37), 1000));

@@ -1,6 +1,11 @@
 //! Response to bytes: the status line, fields, and the one function that chooses the framing.
 
-use super::{conn::Owed, date::Preface, request::Version, response::Response};
+use super::{
+    conn::Owed,
+    date::{LENGTH, Preface},
+    request::Version,
+    response::Response,
+};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// How the content of a response is delimited (RFC 9112, section 6.3).
@@ -50,13 +55,6 @@ fn declared_length(response: &Response) -> Option<u64> {
     value.to_str().ok()?.parse().ok()
 }
 
-/// Returns whether the handler wants the connection to end with this response.
-fn wants_close(response: &Response) -> bool {
-    response.headers.iter().any(|(name, value)| {
-        name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"close")
-    })
-}
-
 /// Writes the head of `response`; `owed` learns whether the connection goes on after it.
 pub(crate) fn write_head(
     out: &mut Vec<u8>,
@@ -65,35 +63,36 @@ pub(crate) fn write_head(
     preface: &Preface,
 ) -> Framing {
     let (framing, announced) = choose(response, owed);
-    owed.is_keep_alive &= framing != Framing::UntilClose && !wants_close(response);
-
-    if response.status == StatusCode::OK {
-        out.extend_from_slice(preface.with_ok(response.content_type));
-    } else {
-        write_status_line(out, response.status);
-        out.extend_from_slice(preface.fields(response.content_type));
+    match (response.status, announced) {
+        (StatusCode::OK, Announced::Length(length)) => {
+            out.extend_from_slice(preface.of_ok(response.content_type));
+            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+        }
+        (status, announced) => {
+            write_status_line(out, status);
+            out.extend_from_slice(preface.fields(response.content_type));
+            write_framing(out, announced);
+        }
     }
     for (name, value) in &response.headers {
-        if !is_servers(name) {
-            write_field(out, name, value);
+        match is_servers(name) {
+            true => owed.is_keep_alive &= !is_close(name, value),
+            false => write_field(out, name, value),
         }
     }
-    match announced {
-        Announced::Nothing => {}
-        Announced::Length(length) => {
-            out.extend_from_slice(b"Content-Length: ");
-            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
-        Announced::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-    }
+    owed.is_keep_alive &= framing != Framing::UntilClose;
     match (owed.is_keep_alive, owed.version) {
-        (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
-        (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (false, _) => out.extend_from_slice(b"\r\nConnection: close"),
+        (true, Version::Http10) => out.extend_from_slice(b"\r\nConnection: keep-alive"),
         (true, Version::Http11) => {}
     }
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(b"\r\n\r\n");
     framing
+}
+
+/// Returns whether a field says that the handler wants the connection to end with this response.
+fn is_close(name: &HeaderName, value: &HeaderValue) -> bool {
+    name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"close")
 }
 
 /// Returns whether a field is the server's to set.
@@ -108,11 +107,22 @@ fn write_status_line(out: &mut Vec<u8>, status: StatusCode) {
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    out.extend_from_slice(b"\r\n");
 }
 
-/// Writes a field, its name as people write it: each word with a capital.
+fn write_framing(out: &mut Vec<u8>, announced: Announced) {
+    match announced {
+        Announced::Nothing => {}
+        Announced::Length(length) => {
+            out.extend_from_slice(LENGTH);
+            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+        }
+        Announced::Chunked => out.extend_from_slice(b"\r\nTransfer-Encoding: chunked"),
+    }
+}
+
+/// Writes a line's end and a field, its name as people write it: each word with a capital.
 fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    out.extend_from_slice(b"\r\n");
     let mut begins_word = true;
     out.extend(name.as_str().bytes().map(|byte| {
         let byte = if begins_word { byte.to_ascii_uppercase() } else { byte };
@@ -121,7 +131,6 @@ fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     }));
     out.extend_from_slice(b": ");
     out.extend_from_slice(value.as_bytes());
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes the size line of a chunk.
@@ -134,13 +143,13 @@ pub(crate) fn write_chunk_size(out: &mut Vec<u8>, len: usize) {
 
 /// Writes the end of a chunked body.
 pub(crate) fn write_last_chunk(out: &mut Vec<u8>, trailers: &[(HeaderName, HeaderValue)]) {
-    out.extend_from_slice(b"0\r\n");
+    out.push(b'0');
     for (name, value) in trailers {
         if !is_servers(name) {
             write_field(out, name, value);
         }
     }
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(b"\r\n\r\n");
 }
 
 #[cfg(test)]
@@ -161,6 +170,6 @@ mod tests {
         let mut out = Vec::new();
         let name = HeaderName::from_static("x-forwarded-for");
         write_field(&mut out, &name, &HeaderValue::from_static("a"));
-        assert_eq!(out, b"X-Forwarded-For: a\r\n");
+        assert_eq!(out, b"\r\nX-Forwarded-For: a");
     }
 }
