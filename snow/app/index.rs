@@ -23,8 +23,10 @@ pub(super) struct Index {
     starts: Vec<RouteNumber>,
     /// Routes for paths that end here, those of `starts` among them, ascending.
     ends: Vec<RouteNumber>,
-    /// By the byte that leads there, all different.
-    children: Vec<(u8, Index)>,
+    /// The bytes that lead to the children, all different.
+    keys: Vec<u8>,
+    /// In the order of their keys.
+    children: Vec<Index>,
 }
 
 impl Index {
@@ -41,14 +43,13 @@ impl Index {
                     self.starts.push(number);
                 }
             }
-            [key, rest @ ..] => match self.children.iter_mut().find(|(known, _)| known == key) {
-                Some((_, child)) => child.insert(rest, reach, number),
-                None => {
-                    let mut child = Index { label: rest.to_vec(), ..Index::default() };
-                    child.insert(rest, reach, number);
-                    self.children.push((*key, child));
-                }
-            },
+            [key, rest @ ..] => {
+                let child = self.keys.iter().position(|known| known == key).unwrap_or_else(|| {
+                    self.push(*key, Index { label: rest.to_vec(), ..Index::default() });
+                    self.keys.len() - 1
+                });
+                self.children[child].insert(rest, reach, number);
+            }
         }
     }
 
@@ -58,28 +59,59 @@ impl Index {
         let key = label.remove(0);
         let above = Index { label: std::mem::take(&mut self.label), ..Index::default() };
         let below = std::mem::replace(self, above);
-        self.children.push((key, Index { label, ..below }));
+        self.push(key, Index { label, ..below });
     }
 
-    /// Calls `visit` with the routes that may match `path`, in lists that are each ascending.
-    pub(super) fn visit<'a>(&'a self, path: &[u8], mut visit: impl FnMut(&'a [RouteNumber])) {
+    fn push(&mut self, key: u8, child: Index) {
+        self.keys.push(key);
+        self.children.push(child);
+    }
+
+    /// Returns the routes that may match `path`, in lists that are each ascending.
+    pub(super) fn candidates<'a>(&'a self, path: &'a [u8]) -> Candidates<'a> {
         // The root has no label.
-        let (mut node, mut rest) = (self, path);
-        loop {
-            let candidates = if rest.is_empty() { &node.ends } else { &node.starts };
-            if !candidates.is_empty() {
-                visit(candidates);
-            }
-            let [key, behind @ ..] = rest else { return };
-            let Some((_, child)) = node.children.iter().find(|(known, _)| known == key) else {
-                return;
-            };
-            // Many labels are empty, which saves a call.
-            if !(child.label.is_empty() || behind.starts_with(&child.label)) {
-                return;
-            }
-            (node, rest) = (child, &behind[child.label.len()..]);
+        Candidates { node: Some(self), rest: path }
+    }
+
+    /// Returns the node below that `rest` leads to, and what is behind it.
+    fn step<'a>(&self, rest: &'a [u8]) -> Option<(&Index, &'a [u8])> {
+        let (key, behind) = rest.split_first()?;
+        let child = &self.children[self.keys.iter().position(|known| known == key)?];
+        // Many labels are empty, which saves a call.
+        match child.label.is_empty() {
+            true => Some((child, behind)),
+            false => Some((child, behind.strip_prefix(&*child.label)?)),
         }
+    }
+}
+
+/// The walk of a path down the tree.
+pub(super) struct Candidates<'a> {
+    /// Where it stands, unless it is over.
+    node: Option<&'a Index>,
+    /// What is behind that.
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Candidates<'a> {
+    type Item = &'a [RouteNumber];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [RouteNumber]> {
+        while let Some(node) = self.node {
+            let candidates = if self.rest.is_empty() { &node.ends } else { &node.starts };
+            self.node = match node.step(self.rest) {
+                Some((below, rest)) => {
+                    self.rest = rest;
+                    Some(below)
+                }
+                None => None,
+            };
+            if !candidates.is_empty() {
+                return Some(candidates);
+            }
+        }
+        None
     }
 }
 
@@ -111,7 +143,7 @@ mod tests {
             ["", "/", "/u", "/us", "/use", "/user", "/user/", "/user/7", "/users", "/x", "/xx"];
         for path in paths {
             let mut found = Vec::new();
-            index.visit(path.as_bytes(), |routes| found.extend_from_slice(routes));
+            index.candidates(path.as_bytes()).for_each(|routes| found.extend_from_slice(routes));
             found.sort_unstable();
             let expected = (0..).zip(routes).filter(|(_, (literal, reach))| match reach {
                 Reach::Exact => path == *literal,

@@ -57,6 +57,29 @@ impl Engine {
     fn input<'a>(&self, path: &'a [u8]) -> Input<'a> {
         Input::new(&path[self.base..]).range(self.start - self.base..).anchored(Anchored::Yes)
     }
+
+    #[inline(never)]
+    fn matches_into(
+        &self,
+        number: RouteNumber,
+        path: &[u8],
+        caches: &mut Caches,
+        groups: &mut Vec<Option<Span>>,
+    ) -> bool {
+        let slot_len = self.regex.group_info().slot_len();
+        let (cache, slots) = caches.get(number, slot_len, || self.regex.create_cache());
+        if self.regex.search_slots_with(cache, &self.input(path), slots).is_none() {
+            return false;
+        }
+        groups.clear();
+        groups.extend(slots.chunks_exact(2).map(|pair| {
+            let (start, end) = (pair[0]?.get(), pair[1]?.get());
+            Some(Span::from(self.base + start..self.base + end))
+        }));
+        // The whole match begins with the prefix and the literal.
+        groups[0] = groups[0].map(|whole| Span::from(0..whole.range().end));
+        true
+    }
 }
 
 impl Pattern {
@@ -130,6 +153,7 @@ impl Pattern {
     }
 
     /// Matches `path`, which begins with the literal, and says where the groups are.
+    #[inline]
     pub(crate) fn matches_into(
         &self,
         number: RouteNumber,
@@ -149,38 +173,8 @@ impl Pattern {
                 groups.push(Some(Span::from(0..self.literal.len())));
                 true
             }
-            Shape::Runs(runs) => {
-                // Behind those of an earlier match, which stay if there is none.
-                let whole = groups.len();
-                groups.push(None);
-                let on_group = |group| groups.push(Some(group));
-                match runs.find(path, self.literal.len(), on_group) {
-                    Some(end) => {
-                        groups[whole] = Some(Span::from(0..end));
-                        groups.drain(..whole);
-                        true
-                    }
-                    None => {
-                        groups.truncate(whole);
-                        false
-                    }
-                }
-            }
-            Shape::Regex(engine) => {
-                let slot_len = engine.regex.group_info().slot_len();
-                let (cache, slots) = caches.get(number, slot_len, || engine.regex.create_cache());
-                if engine.regex.search_slots_with(cache, &engine.input(path), slots).is_none() {
-                    return false;
-                }
-                groups.clear();
-                groups.extend(slots.chunks_exact(2).map(|pair| {
-                    let (start, end) = (pair[0]?.get(), pair[1]?.get());
-                    Some(Span::from(engine.base + start..engine.base + end))
-                }));
-                // The whole match begins with the prefix and the literal.
-                groups[0] = groups[0].map(|whole| Span::from(0..whole.range().end));
-                true
-            }
+            Shape::Runs(runs) => runs.matches_into(path, self.literal.len(), groups),
+            Shape::Regex(engine) => engine.matches_into(number, path, caches, groups),
         }
     }
 }

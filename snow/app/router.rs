@@ -270,25 +270,21 @@ impl Router {
     /// Returns an earlier route that takes all that `entry` would, where that can be told.
     fn shadow_of(&self, entry: &Entry, caches: &mut Caches) -> Option<RouteNumber> {
         let literal = entry.pattern.literal();
-        let mut first = None;
-        self.index.visit(literal, |candidates| {
-            let shadow = candidates.iter().copied().find(|&number| {
-                let earlier = self.entry(number);
-                let takes_method = match &entry.method {
-                    Some(method) => earlier.takes(method),
-                    None => earlier.method.is_none(),
-                };
-                takes_method
-                    && match (earlier.pattern.shape(), entry.pattern.shape()) {
-                        (Shape::Prefix, _) => true,
-                        // One path: the earlier pattern matches it or not.
-                        (_, Shape::Exact) => earlier.pattern.matches(number, literal, caches),
-                        _ => earlier.pattern.as_str() == entry.pattern.as_str(),
-                    }
-            });
-            first = first.into_iter().chain(shadow).min();
-        });
-        first
+        let shadows = |&number: &RouteNumber| {
+            let earlier = self.entry(number);
+            let takes_method = match &entry.method {
+                Some(method) => earlier.takes(method),
+                None => earlier.method.is_none(),
+            };
+            takes_method
+                && match (earlier.pattern.shape(), entry.pattern.shape()) {
+                    (Shape::Prefix, _) => true,
+                    // One path: the earlier pattern matches it or not.
+                    (_, Shape::Exact) => earlier.pattern.matches(number, literal, caches),
+                    _ => earlier.pattern.as_str() == entry.pattern.as_str(),
+                }
+        };
+        self.index.candidates(literal).flatten().copied().filter(shadows).min()
     }
 
     pub(crate) fn entry(&self, route: RouteNumber) -> &Entry {
@@ -300,6 +296,8 @@ impl Router {
     }
 
     /// Finds the route for a request, and where its groups matched.
+    // Apart, so that the walk has the registers to itself.
+    #[inline(never)]
     pub(crate) fn find(
         &self,
         method: &Method,
@@ -309,46 +307,33 @@ impl Router {
     ) -> Option<RouteNumber> {
         let mut best = None;
         groups.clear();
-        self.index.visit(path, |candidates| {
-            let first = self.first_match(candidates, best, method, path, caches, groups);
-            best = first.or(best);
-        });
+        for candidates in self.index.candidates(path) {
+            // Ascending, so the first match is the best of these.
+            for &number in candidates {
+                if best.is_some_and(|best| best < number) {
+                    break;
+                }
+                let entry = self.entry(number);
+                if entry.takes(method) && entry.pattern.matches_into(number, path, caches, groups) {
+                    best = Some(number);
+                    break;
+                }
+            }
+        }
         best
-    }
-
-    /// Finds the first of the candidates that matches and comes before `best`.
-    // Apart, so that the walk to it has the registers to itself.
-    #[inline(never)]
-    fn first_match(
-        &self,
-        candidates: &[RouteNumber],
-        best: Option<RouteNumber>,
-        method: &Method,
-        path: &[u8],
-        caches: &mut Caches,
-        groups: &mut Vec<Option<Span>>,
-    ) -> Option<RouteNumber> {
-        let end = best.unwrap_or(RouteNumber::MAX);
-        // Ascending, so the first match is the best of these.
-        candidates.iter().copied().take_while(|number| *number < end).find(|&number| {
-            let entry = self.entry(number);
-            entry.takes(method) && entry.pattern.matches_into(number, path, caches, groups)
-        })
     }
 
     /// Says why a path has no route.
     pub(crate) fn explain(&self, method: &Method, path: &[u8], caches: &mut Caches) -> Missed {
         let mut allowed = Vec::new();
-        self.index.visit(path, |candidates| {
-            for &number in candidates {
-                let entry = self.entry(number);
-                if let Some(method) = &entry.method {
-                    if !allowed.contains(method) && entry.pattern.matches(number, path, caches) {
-                        allowed.push(method.clone());
-                    }
+        for &number in self.index.candidates(path).flatten() {
+            let entry = self.entry(number);
+            if let Some(method) = &entry.method {
+                if !allowed.contains(method) && entry.pattern.matches(number, path, caches) {
+                    allowed.push(method.clone());
                 }
             }
-        });
+        }
         if !is_usual(method) && !self.methods.contains(method) {
             return Missed::UnknownMethod;
         }

@@ -74,6 +74,30 @@ impl Runs {
         &self.group_names
     }
 
+    /// Matches `path` from `start`, and says where the whole match and the groups are; those of an earlier
+    /// match stay if there is none.
+    #[inline(never)]
+    pub(super) fn matches_into(
+        &self,
+        path: &[u8],
+        start: usize,
+        groups: &mut Vec<Option<Span>>,
+    ) -> bool {
+        let whole = groups.len();
+        groups.push(None);
+        match self.find(path, start, |group| groups.push(Some(group))) {
+            Some(end) => {
+                groups[whole] = Some(Span::from(0..end));
+                groups.drain(..whole);
+                true
+            }
+            None => {
+                groups.truncate(whole);
+                false
+            }
+        }
+    }
+
     /// Matches `path` from `start` and returns where the match ends; `on_group` learns of the groups.
     pub(super) fn find(
         &self,
