@@ -1,6 +1,6 @@
 //! Waiting for a handler's answer.
 
-use super::{Connection, Contained, End, Exchange, Feed, Step, Wait};
+use super::{Connection, Contained, End, Exchange, Feed, Step, Wait, ending};
 use crate::{Error, ErrorKind, app::reply::Later, http::Response, net::Scratch, rt::Time};
 use http::StatusCode;
 use std::{
@@ -56,7 +56,7 @@ impl Connection {
             Meanwhile::Nothing => Poll::Pending,
             Meanwhile::Left => {
                 self.record(&mut pending.exchange, client_closed_request(), 0);
-                Poll::Ready(Step::Wait(Wait::End(End::Close)))
+                Poll::Ready(ending(End::Close))
             }
             Meanwhile::Answered(mut response) => {
                 let exchange = mem::take(&mut pending.exchange);

@@ -4,7 +4,7 @@ use super::{Connection, Exchange, Pace, READS_PER_TURN, Wait, overfull, too_larg
 use crate::{
     Error, ErrorKind, Result,
     app::worker::Held,
-    http::{BodyFeed, Content, Piece, Request, RequestBody},
+    http::{BodyFeed, Piece, Request, RequestBody},
     net::{Scratch, Stream},
     rt::Time,
 };
@@ -261,6 +261,6 @@ impl Connection {
         let mut output = Vec::new();
         self.conn.write_continue(&mut output);
         // What does not fit is written with the answer; a broken connection shows at the next read.
-        let _ = self.poll_send(&mut output, Content::Empty, cx);
+        let _ = self.poll_output(&mut output, cx);
     }
 }

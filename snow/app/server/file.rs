@@ -3,7 +3,9 @@
 //! A file is looked at before it is opened, since to open a pipe or a device is to do something to
 //! it, and once more afterwards, since it may have become another meanwhile.
 
-use super::{Connection, End, Exchange, Step, Wait, output::Taking, respond::lingering};
+use super::{
+    Connection, End, Exchange, Halt, Step, Wait, ending, output::Taking, respond::lingering,
+};
 use crate::{
     Error, ErrorKind,
     app::{router::RouteNumber, worker::Held},
@@ -16,6 +18,7 @@ use std::{
     fs::{self, File, Metadata, OpenOptions},
     future::Future,
     io::{self, Read, Seek, SeekFrom},
+    ops::ControlFlow::Break,
     path::Path,
     pin::Pin,
     sync::Arc,
@@ -112,7 +115,7 @@ impl Connection {
             }
         }
         // What that left, an error above all, is as with any other output.
-        match self.poll_send(output, Content::Empty, cx) {
+        match self.poll_output(output, cx) {
             Poll::Ready(Err(error)) => {
                 self.record(&mut download.exchange, download.status, 0);
                 self.give_up(&error)
@@ -203,13 +206,13 @@ impl Connection {
         let mut bytes = ready!(piece.bytes.as_mut().poll(cx))?;
         download.sent += bytes.len() as u64;
         self.begin_piece(download);
-        self.poll_send(&mut bytes, Content::Empty, cx)
+        self.poll_output(&mut bytes, cx)
     }
 
     fn end_file(&mut self) -> Step {
         let after = self.conn.finish_whole();
         match self.go_on(after) {
-            Step::Wait(wait) => Step::Wait(lingering(wait)),
+            Break(Halt::Wait(wait)) => Break(Halt::Wait(lingering(wait))),
             step => step,
         }
     }
@@ -223,13 +226,13 @@ impl Connection {
             }
             io::ErrorKind::TimedOut => {
                 log::debug!("{}: the peer does not take its answer: {error}", self.peer());
-                Step::Wait(Wait::End(End::Reset))
+                ending(End::Reset)
             }
             _ if os_error(error) == Some(EIO) => {
                 let error = io::Error::from_raw_os_error(EIO);
                 self.break_off(&Error::new(ErrorKind::Io, "a file cannot be read").caused_by(error))
             }
-            _ => Step::Wait(self.give_up(error)),
+            _ => Break(Halt::Wait(self.give_up(error))),
         }
     }
 }

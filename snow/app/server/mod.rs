@@ -34,6 +34,7 @@ use std::{
     future::Future,
     mem,
     net::SocketAddr,
+    ops::ControlFlow::{self, Break},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -110,15 +111,21 @@ enum Phase {
     Drain { bytes: u32 },
 }
 
-/// What came of looking at the input.
-enum Step {
-    /// A request is dealt with; there may be another.
-    Next,
+/// What came of looking at the input: a request is dealt with and there may be another, or not.
+type Step = ControlFlow<Halt>;
+
+/// Why no other request is looked at for now.
+enum Halt {
+    /// There is no whole one.
+    Starving,
     /// What was collected is to be written before anything else, and much content from where it is.
     Send(Box<Sending>),
-    /// There is no whole request.
-    Starving,
     Wait(Wait),
+}
+
+/// Ends the connection once what was collected is written.
+fn ending(end: End) -> Step {
+    Break(Halt::Wait(Wait::End(end)))
 }
 
 /// Content that is written from where it is, and what is to be waited for then.
@@ -171,6 +178,25 @@ impl Connection {
         }
     }
 
+    /// Waits for what is more than a turn; `None` when that was the end.
+    #[inline(never)]
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Wait>> {
+        // Taken out while it is polled.
+        let mut wait = mem::take(&mut self.wait);
+        let next = match &mut wait {
+            Wait::Content(incoming) => self.poll_content(incoming, cx),
+            Wait::Answer(pending) => self.poll_answer(pending, cx),
+            Wait::Stream(outgoing) => self.poll_stream(outgoing, cx),
+            Wait::File(download) => self.poll_file(download, cx),
+            Wait::End(end) => return Poll::Ready(self.end(*end)),
+            Wait::Turn | Wait::Linger => return Poll::Ready(Some(wait)),
+        };
+        if next.is_pending() {
+            self.wait = wait;
+        }
+        next.map(Some)
+    }
+
     fn now(&self) -> Time {
         self.worker.handle.now()
     }
@@ -190,11 +216,17 @@ impl Connection {
     /// Keeps what has been read and not been used, before what was read after it.
     fn keep(&mut self, rest: &[u8]) {
         if !rest.is_empty() {
-            let mut inbox = self.take_inbox();
-            inbox.splice(..0, rest.iter().copied());
-            self.worker.count(inbox.capacity());
-            self.inbox = inbox;
+            self.keep_some(rest);
         }
+    }
+
+    // Apart, as mostly there is nothing to keep.
+    #[inline(never)]
+    fn keep_some(&mut self, rest: &[u8]) {
+        let mut inbox = self.take_inbox();
+        inbox.splice(..0, rest.iter().copied());
+        self.worker.count(inbox.capacity());
+        self.inbox = inbox;
     }
 
     fn peer(&self) -> Peer {
@@ -251,38 +283,20 @@ impl Future for Connection {
                     self.wait = Wait::End(end);
                 }
             }
-            // Taken out while it is polled, but for the two that hold nothing.
-            let mut wait = Wait::Turn;
-            let next = match &self.wait {
-                Wait::Turn => match self.poll_turn(cx) {
-                    Poll::Pending if self.outbox.is_none() => return Poll::Pending,
-                    next => next,
-                },
+            let next = match self.wait {
+                Wait::Turn => self.poll_turn(cx),
                 Wait::Linger => return self.poll_linger(cx),
-                _ => {
-                    wait = mem::take(&mut self.wait);
-                    match &mut wait {
-                        Wait::Content(incoming) => self.poll_content(incoming, cx),
-                        Wait::Answer(pending) => self.poll_answer(pending, cx),
-                        Wait::Stream(outgoing) => self.poll_stream(outgoing, cx),
-                        Wait::File(download) => self.poll_file(download, cx),
-                        Wait::End(end) => match self.end(*end) {
-                            Some(next) => Poll::Ready(next),
-                            None => return Poll::Ready(()),
-                        },
-                        Wait::Turn | Wait::Linger => Poll::Ready(Wait::Turn),
-                    }
-                }
+                _ => match self.poll_wait(cx) {
+                    Poll::Ready(None) => return Poll::Ready(()),
+                    Poll::Ready(Some(next)) => Poll::Ready(next),
+                    Poll::Pending => Poll::Pending,
+                },
             };
             match next {
                 Poll::Ready(next) => self.wait = next,
-                Poll::Pending => {
-                    self.wait = wait;
-                    // A peer that has to take something first is timed by `poll_flush`.
-                    if self.outbox.is_none() {
-                        return Poll::Pending;
-                    }
-                }
+                // A peer that has to take something first is timed by `poll_flush`.
+                Poll::Pending if self.outbox.is_some() => {}
+                Poll::Pending => return Poll::Pending,
             }
         }
         cx.waker().wake_by_ref();

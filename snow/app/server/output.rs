@@ -1,7 +1,7 @@
 //! What the peer is to take: bytes that did not fit, streams, and the last answer.
 
 use super::{
-    Connection, Contained, End, Exchange, Feed, Pace, READS_PER_TURN, Step, Wait,
+    Connection, Contained, End, Exchange, Feed, Halt, Pace, READS_PER_TURN, Step, Wait, ending,
     respond::lingering,
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
 use http::StatusCode;
 use std::{
     io::{self, IoSlice},
+    ops::ControlFlow::Break,
     panic::{AssertUnwindSafe, catch_unwind},
     task::{Context, Poll, ready},
 };
@@ -78,6 +79,31 @@ pub(super) struct Outgoing {
 }
 
 impl Connection {
+    /// Writes what was collected, if anything was; what the peer does not take goes to the outbox.
+    #[inline]
+    pub(super) fn poll_output(
+        &mut self,
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.outbox.is_none() {
+            if output.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            // Mostly all of it is taken at once.
+            match self.stream.poll_write(cx, &[IoSlice::new(output)]) {
+                Poll::Ready(Ok(count)) if count == output.len() => {
+                    output.clear();
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Ok(count)) => drop(output.drain(..count)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {}
+            }
+        }
+        self.poll_send(output, Content::Empty, cx)
+    }
+
     /// Writes what was collected, and `content` from where it is; what the peer does not take goes to
     /// the outbox.
     pub(super) fn poll_send(
@@ -230,7 +256,7 @@ impl Connection {
                     return Poll::Ready(wait.unwrap_or_default());
                 }
                 // Nothing more is made before the peer has taken what was.
-                if let Err(error) = ready!(self.poll_send(output, Content::Empty, cx)) {
+                if let Err(error) = ready!(self.poll_output(output, cx)) {
                     return Poll::Ready(self.give_up(&error));
                 }
                 match made {
@@ -306,7 +332,7 @@ impl Connection {
         let made = catch_unwind(AssertUnwindSafe(|| make.map(|make| make()).unwrap_or_default()));
         let step = match made {
             Ok(trailers) => match self.finish(output, &trailers) {
-                Step::Wait(wait) => Step::Wait(lingering(wait)),
+                Break(Halt::Wait(wait)) => Break(Halt::Wait(lingering(wait))),
                 step => step,
             },
             Err(panic) => {
@@ -324,7 +350,7 @@ impl Connection {
         // A missing chunk or byte shows by itself; a close in place of a length does not.
         let is_reset = self.conn.is_delimited_by_close();
         self.conn.close();
-        Step::Wait(Wait::End(if is_reset { End::Reset } else { End::Close }))
+        ending(if is_reset { End::Reset } else { End::Close })
     }
 
     /// Returns whether the peer has reset the connection; when it has only ended its sending side,

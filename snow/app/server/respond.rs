@@ -1,7 +1,8 @@
 //! Writing a response, or its head and what to wait for then.
 
 use super::{
-    Connection, Contained, Download, End, Exchange, Feed, Outgoing, Phase, Sending, Step, Wait,
+    Connection, Contained, Download, End, Exchange, Feed, Halt, Outgoing, Phase, Sending, Step,
+    Wait, ending,
 };
 use crate::{
     Error, ErrorKind,
@@ -10,7 +11,10 @@ use crate::{
     rt::Time,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use std::mem;
+use std::{
+    mem,
+    ops::ControlFlow::{Break, Continue},
+};
 
 /// Bytes of content up to which it is copied behind its head; longer content is sent from where it
 /// is. Copying a page costs less than a second buffer in the system call.
@@ -36,7 +40,20 @@ impl Connection {
     }
 
     /// Writes a response, or its head and what to wait for.
+    // Apart, but where it is the usual next step.
+    #[inline(never)]
     pub(super) fn respond(
+        &mut self,
+        response: &mut Response,
+        exchange: Exchange,
+        feed: Option<Box<Feed>>,
+        output: &mut Vec<u8>,
+    ) -> Step {
+        self.respond_at_once(response, exchange, feed, output)
+    }
+
+    #[inline(always)]
+    pub(super) fn respond_at_once(
         &mut self,
         response: &mut Response,
         exchange: Exchange,
@@ -60,6 +77,7 @@ impl Connection {
     }
 
     /// Writes a response whose content is in memory.
+    #[inline(always)]
     fn respond_whole(
         &mut self,
         response: &mut Response,
@@ -79,10 +97,10 @@ impl Connection {
             return self.go_on(after);
         }
         let wait = match self.go_on(after) {
-            Step::Wait(wait) => Some(lingering(wait)),
+            Break(Halt::Wait(wait)) => Some(lingering(wait)),
             _ => None,
         };
-        Step::Send(Box::new(Sending { content: mem::take(&mut response.body.0), wait }))
+        Break(Halt::Send(Box::new(Sending { content: mem::take(&mut response.body.0), wait })))
     }
 
     /// Writes the head of a response whose content comes piece by piece.
@@ -108,10 +126,10 @@ impl Connection {
                 }
                 let (sent, grace) = (0, Time::NEVER);
                 let outgoing = Outgoing { content, trailers, exchange, status, sent, grace, feed };
-                Step::Wait(Wait::Stream(Box::new(outgoing)))
+                Break(Halt::Wait(Wait::Stream(Box::new(outgoing))))
             }
             Content::File(FileContent::Open { file, len: len @ 1.. }) if is_wanted => {
-                Step::Wait(Wait::File(Box::new(Download::new(file, len, exchange, status))))
+                Break(Halt::Wait(Wait::File(Box::new(Download::new(file, len, exchange, status)))))
             }
             _ => {
                 self.record(&mut exchange, status, 0);
@@ -138,15 +156,15 @@ impl Connection {
         match after {
             After::NextRequest => {
                 self.set_idle();
-                Step::Next
+                Continue(())
             }
             After::Drain => {
                 let timeout = self.worker.app.config.body_timeout;
                 self.set_phase(Phase::Drain { bytes: 0 }, timeout);
-                Step::Next
+                Continue(())
             }
-            After::Close { lingers: true } => Step::Wait(Wait::End(End::Linger)),
-            After::Close { lingers: false } => Step::Wait(Wait::End(End::Answered)),
+            After::Close { lingers: true } => ending(End::Linger),
+            After::Close { lingers: false } => ending(End::Answered),
         }
     }
 }

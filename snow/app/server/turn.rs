@@ -1,8 +1,8 @@
 //! A turn: what can be done at once, in the worker's buffers.
 
 use super::{
-    Connection, Contained, End, Exchange, Feed, Incoming, Pace, Pending, Phase, READS_PER_TURN,
-    Step, Wait, overfull, respond::answer_to, too_large,
+    Connection, Contained, End, Exchange, Feed, Halt, Incoming, Pace, Pending, Phase,
+    READS_PER_TURN, Sending, Step, Wait, ending, overfull, respond::answer_to, too_large,
 };
 use crate::{
     Error, ErrorKind,
@@ -11,12 +11,13 @@ use crate::{
         router::{Missed, RouteNumber},
         worker::Worker,
     },
-    http::{BodyStream, Content, Piece, Request, RequestBody, Response},
+    http::{BodyStream, Piece, Request, RequestBody, Response},
     net::{Scratch, Stream},
     rt::{Time, panic_message},
 };
 use std::{
     io,
+    ops::ControlFlow::{Break, Continue},
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     task::{Context, Poll, ready},
@@ -24,6 +25,8 @@ use std::{
 
 impl Connection {
     /// Reads what has arrived, answers what can be answered, and writes the answers.
+    // Apart, as what is below it: each has the registers to itself.
+    #[inline(never)]
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Wait> {
         Scratch::with(|Scratch { input, output }| {
             for _ in 0..READS_PER_TURN {
@@ -45,14 +48,32 @@ impl Connection {
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Option<Wait> {
-        let (content, wait) = match step {
-            Step::Next | Step::Starving if output.is_empty() => return None,
-            Step::Wait(Wait::File(download)) => return Some(self.begin_file(download, output, cx)),
-            Step::Next | Step::Starving => (Content::Empty, None),
-            Step::Send(sending) => (sending.content, sending.wait),
-            Step::Wait(wait) => (Content::Empty, Some(wait)),
+        match step {
+            Continue(()) | Break(Halt::Starving) => match self.poll_output(output, cx) {
+                Poll::Ready(Ok(())) => None,
+                sent => self.unsettled(sent, None),
+            },
+            Break(halt) => self.halt(halt, output, cx),
+        }
+    }
+
+    #[inline(never)]
+    fn halt(&mut self, halt: Halt, output: &mut Vec<u8>, cx: &mut Context<'_>) -> Option<Wait> {
+        let (sent, wait) = match halt {
+            Halt::Starving => return None,
+            Halt::Wait(Wait::File(download)) => return Some(self.begin_file(download, output, cx)),
+            Halt::Wait(wait) => (self.poll_output(output, cx), Some(wait)),
+            Halt::Send(sending) => {
+                let Sending { content, wait } = *sending;
+                (self.poll_send(output, content, cx), wait)
+            }
         };
-        match self.poll_send(output, content, cx) {
+        self.unsettled(sent, wait)
+    }
+
+    /// Says what is to be waited for once what was sent is.
+    fn unsettled(&mut self, sent: Poll<io::Result<()>>, wait: Option<Wait>) -> Option<Wait> {
+        match sent {
             Poll::Ready(Ok(())) => wait,
             // What is left is written before anything else is done.
             Poll::Pending => Some(wait.unwrap_or_default()),
@@ -61,6 +82,7 @@ impl Connection {
     }
 
     /// Ends a connection whose socket has failed.
+    #[cold]
     pub(super) fn give_up(&self, error: &io::Error) -> Wait {
         log::debug!("{}: the connection broke: {error}", self.peer());
         Wait::End(End::Close)
@@ -78,7 +100,9 @@ impl Connection {
             len = match self.stream.poll_read(cx, input) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(self.at_end(output)),
                 Poll::Ready(Ok(len)) => len,
-                Poll::Ready(Err(error)) => return Poll::Ready(Step::Wait(self.give_up(&error))),
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Break(Halt::Wait(self.give_up(&error))));
+                }
                 Poll::Pending => return self.poll_deadline(output, cx),
             };
         }
@@ -88,34 +112,52 @@ impl Connection {
             self.end_input(&step, rest);
             step
         } else {
-            let mut inbox = self.take_inbox();
-            inbox.extend_from_slice(&input[..len]);
-            let mut rest = &*inbox;
-            let step = self.take_requests(&mut rest, output, cx);
-            self.end_input(&step, rest);
-            step
+            self.take_from_inbox(&input[..len], output, cx)
         };
+        Poll::Ready(match self.inbox.is_empty() {
+            true => step,
+            false => self.check_inbox(step, output),
+        })
+    }
+
+    /// Takes requests off what was left of the last read and a new one.
+    #[inline(never)]
+    fn take_from_inbox(
+        &mut self,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        let mut inbox = self.take_inbox();
+        inbox.extend_from_slice(input);
+        let mut rest = &*inbox;
+        let step = self.take_requests(&mut rest, output, cx);
+        self.end_input(&step, rest);
+        step
+    }
+
+    /// Looks after what is left of the input.
+    #[inline(never)]
+    fn check_inbox(&mut self, step: Step, output: &mut Vec<u8>) -> Step {
         if self.is_starving && self.has_begun() {
             if self.worker.is_overfull() {
-                return Poll::Ready(self.refuse(overfull(), None, output));
+                return self.refuse(overfull(), None, output);
             }
             if self.phase != Phase::Head {
                 self.set_phase(Phase::Head, self.worker.app.config.head_timeout);
             }
         }
-        Poll::Ready(match step {
+        match step {
             // What the peer has sent beyond its last answer would turn a close into a reset.
-            Step::Wait(Wait::End(End::Answered)) if !self.inbox.is_empty() => {
-                Step::Wait(Wait::End(End::Linger))
-            }
+            Break(Halt::Wait(Wait::End(End::Answered))) => ending(End::Linger),
             step => step,
-        })
+        }
     }
 
     /// Keeps what is left of the input.
     fn end_input(&mut self, step: &Step, rest: &[u8]) {
         // A body that was fed to its handler may have been read beyond its end meanwhile.
-        self.is_starving = matches!(step, Step::Starving) && self.inbox.is_empty();
+        self.is_starving = matches!(step, Break(Halt::Starving)) && self.inbox.is_empty();
         self.keep(rest);
     }
 
@@ -125,9 +167,10 @@ impl Connection {
     }
 
     /// The peer has ended its sending side.
+    #[inline(never)]
     fn at_end(&mut self, output: &mut Vec<u8>) -> Step {
         if !self.has_begun() || self.conn.is_receiving() {
-            return Step::Wait(Wait::End(End::Close));
+            return ending(End::Close);
         }
         let reason = "the connection ended in the middle of a request";
         self.refuse(Error::new(ErrorKind::BadRequest, reason), None, output)
@@ -142,8 +185,8 @@ impl Connection {
         }
         ready!(self.deadline.poll_passed(cx));
         Poll::Ready(match self.phase {
-            Phase::FirstByte | Phase::Idle => Step::Wait(Wait::End(End::Close)),
-            Phase::Drain { .. } => Step::Wait(Wait::End(End::Linger)),
+            Phase::FirstByte | Phase::Idle => ending(End::Close),
+            Phase::Drain { .. } => ending(End::Linger),
             Phase::Head => {
                 let reason = "the head of the request took too long";
                 self.refuse(Error::new(ErrorKind::RequestTimeout, reason), None, output)
@@ -161,12 +204,12 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         let config = &worker.app.config;
         for _ in 0..config.max_pipelined.max(1) {
-            let step = self.take_request(&worker, rest, output, cx);
-            if !matches!(step, Step::Next) || output.len() >= config.max_output_bytes {
-                return step;
+            self.take_request(&worker, rest, output, cx)?;
+            if output.len() >= config.max_output_bytes {
+                break;
             }
         }
-        Step::Next
+        Continue(())
     }
 
     fn take_request(
@@ -177,16 +220,14 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Step {
         if let Phase::Drain { bytes } = self.phase {
-            if let Some(step) = self.discard(worker, bytes, rest) {
-                return step;
-            }
+            self.discard(worker, bytes, rest)?;
         }
         if rest.is_empty() {
-            return Step::Starving;
+            return Break(Halt::Starving);
         }
         let mut request = Request::new(worker.context());
         match self.conn.receive_head(rest, &worker.app.config, &mut request.parts_mut().head) {
-            Ok(None) => return Step::Starving,
+            Ok(None) => return Break(Halt::Starving),
             Ok(Some(len)) => *rest = &rest[len..],
             Err(error) => return self.refuse(error, None, output),
         }
@@ -223,9 +264,9 @@ impl Connection {
         }
     }
 
-    /// Throws content away that no handler has read; `None` when it is at its end.
+    /// Throws content away that no handler has read, up to its end.
     #[inline(never)]
-    fn discard(&mut self, worker: &Worker, mut bytes: u32, rest: &mut &[u8]) -> Option<Step> {
+    fn discard(&mut self, worker: &Worker, mut bytes: u32, rest: &mut &[u8]) -> Step {
         loop {
             match self.conn.receive_content(rest, &worker.app.config) {
                 Ok(Piece::Data(data)) => bytes = bytes.saturating_add(data.len() as u32),
@@ -234,19 +275,19 @@ impl Connection {
                     self.phase = Phase::Drain { bytes };
                     let left = worker.app.config.max_drain_bytes.saturating_sub(bytes);
                     if self.conn.declared_content() <= left.into() {
-                        return Some(Step::Starving);
+                        return Break(Halt::Starving);
                     }
-                    return Some(Step::Wait(Wait::End(End::Linger)));
+                    return ending(End::Linger);
                 }
                 Ok(Piece::End) => {
                     self.conn.end_content();
                     self.set_idle();
-                    return None;
+                    return Continue(());
                 }
-                Err(_) => return Some(Step::Wait(Wait::End(End::Linger))),
+                Err(_) => return ending(End::Linger),
             }
             if bytes > worker.app.config.max_drain_bytes {
-                return Some(Step::Wait(Wait::End(End::Linger)));
+                return ending(End::Linger);
             }
         }
     }
@@ -320,7 +361,7 @@ impl Connection {
             Ok(false) => {
                 incoming.pace.bytes = limit - incoming.limit;
                 self.conn.write_continue(output);
-                Step::Wait(Wait::Content(Box::new(incoming)))
+                Break(Halt::Wait(Wait::Content(Box::new(incoming))))
             }
             Err(error) => self.refuse(error, Some(incoming.exchange), output),
         }
@@ -335,27 +376,41 @@ impl Connection {
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Step {
-        let worker = Rc::clone(&self.worker);
-        let handler = worker.handler(exchange.route);
-        let (later, is_parked) = match catch_unwind(AssertUnwindSafe(|| handler(request))) {
-            Ok(Reply(Answer::Now(mut response))) => {
-                return self.respond(&mut response, exchange, feed, output);
-            }
-            Ok(Reply(Answer::Working(later))) => (later, false),
-            Ok(Reply(Answer::Parked(later))) => (later, true),
-            Err(panic) => {
-                let mut response = self.panicked(&exchange, &*panic);
+        let handler = self.worker.handler(exchange.route);
+        let mut reply = catch_unwind(AssertUnwindSafe(|| handler(request)))
+            .unwrap_or_else(|panic| Reply(Answer::Now(self.panicked(&exchange, &*panic))));
+        // Where it is: an answer is not small.
+        if let Reply(Answer::Now(response)) = &mut reply {
+            return self.respond_at_once(response, exchange, feed, output);
+        }
+        self.await_answer(reply, exchange, feed, output, cx)
+    }
+
+    /// Waits for the answer of a handler that has not answered at once.
+    #[inline(never)]
+    fn await_answer(
+        &mut self,
+        reply: Reply,
+        exchange: Exchange,
+        feed: Option<Box<Feed>>,
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        let (later, is_parked) = match reply.0 {
+            Answer::Working(later) => (later, false),
+            Answer::Parked(later) => (later, true),
+            Answer::Now(mut response) => {
                 return self.respond(&mut response, exchange, feed, output);
             }
         };
-        let timeout = worker.handler_timeout(exchange.route);
+        let timeout = self.worker.handler_timeout(exchange.route);
         let until = timeout.map_or(Time::NEVER, |timeout| self.now() + timeout);
         let later = Contained::new(later);
         let mut pending = Pending { later, exchange, is_parked, until, grace: Time::NEVER, feed };
         // Many are ready at the first look.
         match self.poll_answer_into(&mut pending, output, cx) {
             Poll::Ready(step) => step,
-            Poll::Pending => Step::Wait(Wait::Answer(Box::new(pending))),
+            Poll::Pending => Break(Halt::Wait(Wait::Answer(Box::new(pending)))),
         }
     }
 
