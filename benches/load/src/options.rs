@@ -14,6 +14,7 @@ modes:
 options:
   --path PATH        what is asked for (/plaintext)
   --post BYTES       as a POST with a body of so many bytes
+  --varied           with a field that is another on each connection, for rate
   --conns N          connections that work at once (64)
   --depth N          requests sent together on each connection (1)
   --held N           connections held by idle, parked and release (10000)
@@ -65,6 +66,7 @@ impl Options {
         };
         let mut path = "/plaintext".to_owned();
         let mut post = None;
+        let mut varies = false;
         let mut port = None;
         let mut options = Options {
             mode,
@@ -83,6 +85,7 @@ impl Options {
                 "--port" => port = Some(arguments.value()?),
                 "--path" => path = arguments.value()?,
                 "--post" => post = Some(arguments.value()?),
+                "--varied" => varies = true,
                 "--conns" => options.conns = arguments.value()?,
                 "--depth" => options.depth = arguments.value()?,
                 "--held" => options.held = arguments.value()?,
@@ -96,6 +99,9 @@ impl Options {
         }
         options.port = port.ok_or_else(|| arguments.usage())?;
         options.request = Request::new(&path, post, mode == Mode::Fresh);
+        if varies {
+            options.request = options.request.varied();
+        }
         Ok(options)
     }
 }

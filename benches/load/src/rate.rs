@@ -19,8 +19,8 @@ pub fn run(options: &Options) -> io::Result<()> {
 struct Rate {
     epoll: OwnedFd,
     conns: Vec<Conn>,
-    /// What a connection sends at once.
-    batch: Vec<u8>,
+    /// What a connection sends at once: one for each, or one for all.
+    batches: Vec<Vec<u8>>,
     depth: u64,
     shape: Shape,
     buf: Vec<u8>,
@@ -48,10 +48,12 @@ impl Rate {
                 Ok(Conn::new(socket))
             })
             .collect::<io::Result<_>>()?;
+        let clients = if options.request.varies() { options.conns } else { 1 };
+        let batches = (0..clients).map(|it| options.request.of_client(it, options.depth));
         Ok(Rate {
             epoll,
             conns,
-            batch: options.request.repeated(options.depth),
+            batches: batches.collect(),
             depth: options.depth as u64,
             shape,
             buf: vec![0; READ_BUFFER_BYTES],
@@ -64,10 +66,11 @@ impl Rate {
         let mut outcome = Outcome::new();
         let mut purse = Purse::new(budget, started);
         let mut busy = 0;
-        for conn in self.conns.iter_mut().filter(|conn| !conn.is_broken) {
+        let batches = self.batches.iter().cycle();
+        for (conn, batch) in self.conns.iter_mut().zip(batches).filter(|(it, _)| !it.is_broken) {
             if purse.grants(self.depth, started) {
                 busy += 1;
-                conn.start(&self.batch, self.depth, started, &mut outcome);
+                conn.start(batch, self.depth, started, &mut outcome);
             }
         }
         let mut events = Vec::with_capacity(self.conns.len().max(1));
@@ -78,11 +81,13 @@ impl Rate {
                 break;
             }
             for event in &events {
-                let conn = &mut self.conns[event.data.u64() as usize];
+                let number = event.data.u64() as usize;
+                let conn = &mut self.conns[number];
+                let batch = &self.batches[number % self.batches.len()];
                 if conn.due == 0 {
                     continue;
                 }
-                conn.advance(&self.batch, self.shape.len, &mut self.buf, &mut outcome);
+                conn.advance(batch, self.shape.len, &mut self.buf, &mut outcome);
                 if conn.due > 0 {
                     continue;
                 }
@@ -94,7 +99,7 @@ impl Rate {
                 outcome.requests += self.depth;
                 outcome.latency.record(now - conn.sent_at, self.depth);
                 if purse.grants(self.depth, now) {
-                    conn.start(&self.batch, self.depth, now, &mut outcome);
+                    conn.start(batch, self.depth, now, &mut outcome);
                 } else {
                     busy -= 1;
                 }

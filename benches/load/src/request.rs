@@ -4,6 +4,8 @@
 #[derive(Default)]
 pub struct Request {
     bytes: Vec<u8>,
+    /// Where a field of the client's own goes, if there is to be one.
+    own_field: Option<usize>,
 }
 
 impl Request {
@@ -20,11 +22,32 @@ impl Request {
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
         bytes.resize(bytes.len() + post.unwrap_or(0), b'e');
-        Request { bytes }
+        Request { bytes, own_field: None }
+    }
+
+    /// Gives each client a field that no other has.
+    pub fn varied(mut self) -> Request {
+        let line_len = self.bytes.iter().position(|&byte| byte == b'\n').map(|end| end + 1);
+        self.own_field = line_len;
+        self
+    }
+
+    /// Returns whether what one client sends is not what another does.
+    pub fn varies(&self) -> bool {
+        self.own_field.is_some()
     }
 
     /// Returns the request `depth` times over, to be sent in one piece.
     pub fn repeated(&self, depth: usize) -> Vec<u8> {
-        self.bytes.repeat(depth)
+        self.of_client(0, depth)
+    }
+
+    /// Returns what one of several clients sends in one piece.
+    pub fn of_client(&self, client: usize, depth: usize) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        if let Some(place) = self.own_field {
+            bytes.splice(place..place, format!("X-Client: {client:06}\r\n").into_bytes());
+        }
+        bytes.repeat(depth)
     }
 }

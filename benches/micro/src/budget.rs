@@ -3,7 +3,7 @@
 use crate::{
     Result, callgrind,
     programs::Programs,
-    scenarios::{FRESH, PIPELINED, PLAINTEXT, ROUTES, Scenario},
+    scenarios::{FRESH, PIPELINED, PLAINTEXT, ROUTES, Scenario, VARIED},
     syscalls,
     traced::reason_against,
 };
@@ -157,7 +157,7 @@ fn measure(programs: &Programs) -> Result<Vec<Figure>> {
         Figure::new("crates.all-features", Margin::Promise, all),
         Figure::new("bytes.hello", Margin::Percent(3), hello_bytes(programs)?),
     ];
-    for scenario in [&PLAINTEXT, &PIPELINED, &ROUTES] {
+    for scenario in [&PLAINTEXT, &PIPELINED, &VARIED, &ROUTES] {
         figures.extend(callgrind_figures(programs, scenario)?);
     }
     figures.push(system_calls(programs, &PLAINTEXT, Margin::Hundredth)?);

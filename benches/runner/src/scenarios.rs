@@ -38,6 +38,12 @@ const PLAINTEXT: Check = Check::Text { path: "/plaintext", body: "Hello, World!"
 pub const ALL: &[Scenario] = &[
     rate("plaintext", "plaintext over 64 keep-alive connections", &["rate"], PLAINTEXT),
     rate("pipelined", "the same, pipelined 16 deep", &["rate", "--depth", "16"], PLAINTEXT),
+    rate(
+        "varied",
+        "plaintext, each connection with a field of its own",
+        &["rate", "--varied"],
+        PLAINTEXT,
+    ),
     rate("json", "JSON, serialised for each request", &["rate", "--path", "/json"], Check::Json),
     rate(
         "routes",
