@@ -26,6 +26,9 @@ use util::{Client, Folder, PATIENCE, Process, millis, wait_until};
 /// Holds the port that the process serves on; unless it is set, this is a test and no server.
 const SERVED: &str = "SNOW_STOPPING_SERVED";
 
+/// Set when that process is to have run another server before.
+const AFTER_ANOTHER: &str = "SNOW_STOPPING_AFTER_ANOTHER";
+
 /// Holds how often what is left to chance is repeated; a few times unless it is set.
 const ROUNDS: &str = "SNOW_STOPPING_ROUNDS";
 
@@ -80,6 +83,11 @@ fn app() -> Snow {
 #[test]
 fn a_server_in_a_process_of_its_own() {
     let Ok(port) = env::var(SERVED) else { return };
+    if env::var(AFTER_ANOTHER).is_ok() {
+        let earlier = app().bind("127.0.0.1:0").unwrap();
+        earlier.stop_handle().stop();
+        earlier.run().unwrap();
+    }
     env_logger::builder().filter_level("info".parse().unwrap()).init();
     let app = app().configure(|config| {
         config.workers = 2;
@@ -98,13 +106,21 @@ impl Process {
 
     /// Starts it on a port, with a supervisor's socket if there is one, and waits until it serves.
     fn start_on(port: u16, supervisor: Option<&PathBuf>) -> Process {
-        Process::spawn(
-            Command::new(env::current_exe().expect("the test has a path"))
-                .args(["--exact", "a_server_in_a_process_of_its_own", "--nocapture"])
-                .env(SERVED, port.to_string())
-                .env_remove("NOTIFY_SOCKET")
-                .envs(supervisor.map(|path| ("NOTIFY_SOCKET", path))),
-        )
+        let supervisor = supervisor.map(|path| ("NOTIFY_SOCKET", path));
+        Process::spawn(Process::command(port).envs(supervisor))
+    }
+
+    fn command(port: u16) -> Command {
+        let mut command = Command::new(env::current_exe().expect("the test has a path"));
+        command
+            .args(["--exact", "a_server_in_a_process_of_its_own", "--nocapture"])
+            .env(SERVED, port.to_string())
+            .env_remove("NOTIFY_SOCKET");
+        command
+    }
+
+    fn start_after_another() -> Process {
+        Process::spawn(Process::command(0).env(AFTER_ANOTHER, "1"))
     }
 
     fn terminate(&self) {
@@ -440,5 +456,12 @@ fn a_supervisor_is_notified() {
     assert!(receive().lines().any(|line| line == "READY=1"));
     process.terminate();
     assert!(receive().lines().any(|line| line == "STOPPING=1"));
+    process.expect_success();
+}
+
+#[test]
+fn a_server_that_comes_after_another_hears_signals_as_the_first_does() {
+    let mut process = Process::start_after_another();
+    process.terminate();
     process.expect_success();
 }
