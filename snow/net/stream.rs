@@ -40,6 +40,11 @@ pub(crate) trait Stream {
     /// Returns whether there may be something to read, as far as is known without a system call.
     fn has_input(&self) -> bool;
 
+    /// Returns whether there is nothing to read, and the task that read last is woken when there is.
+    fn is_awaited(&self) -> bool {
+        false
+    }
+
     /// Has the next write tried, though no event has told of room.
     fn retry_write(&mut self);
 

@@ -345,6 +345,10 @@ impl Stream for TcpStream {
         !self.source.is_drained(Interest::Read)
     }
 
+    fn is_awaited(&self) -> bool {
+        self.source.is_awaited(Interest::Read)
+    }
+
     fn retry_write(&mut self) {
         self.source.set_undrained(Interest::Write);
     }

@@ -79,6 +79,10 @@ impl Stream for Transport {
         each!(self, stream => stream.has_input())
     }
 
+    fn is_awaited(&self) -> bool {
+        each!(self, stream => stream.is_awaited())
+    }
+
     fn retry_write(&mut self) {
         each!(self, stream => stream.retry_write())
     }

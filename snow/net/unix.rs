@@ -356,6 +356,10 @@ impl Stream for UnixStream {
         !self.source.is_drained(Interest::Read)
     }
 
+    fn is_awaited(&self) -> bool {
+        self.source.is_awaited(Interest::Read)
+    }
+
     fn retry_write(&mut self) {
         self.source.set_undrained(Interest::Write);
     }

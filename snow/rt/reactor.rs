@@ -286,6 +286,16 @@ impl<S: mio::event::Source> Source<S> {
         self.register()
     }
 
+    /// Returns whether whoever waited for this direction last is woken when there is something to do, and
+    /// there is nothing now: then it need not wait anew.
+    pub(crate) fn is_awaited(&self, interest: Interest) -> bool {
+        self.is_registered
+            && self.with_slot(|slot| {
+                let direction = slot.direction(interest);
+                direction.drained && direction.waker.is_some()
+            })
+    }
+
     /// Says that an operation of this direction has used up what there was.
     ///
     /// A stream whose peer has closed is never used up for reading: the end is still to be read. Nor is

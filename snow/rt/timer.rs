@@ -162,6 +162,17 @@ impl Deadline {
         self.when
     }
 
+    /// Returns whether the timer that is armed will do: whoever has polled the deadline need not do so anew.
+    pub(crate) fn is_watched(&self) -> bool {
+        let now = self.handle.now();
+        self.armed.is_some_and(|key| now < key.0 && self.is_early_enough(key))
+    }
+
+    /// Returns whether a timer fires before the deadline, and not much too early.
+    fn is_early_enough(&self, key: TimerKey) -> bool {
+        key.0 <= self.when && self.when <= key.0 + TOO_EARLY
+    }
+
     /// Is ready once the deadline has passed, and stays so until it is set anew.
     pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = self.handle.now();
@@ -172,7 +183,7 @@ impl Deadline {
             // What is due has fired: the loop fires timers with the same `now`.
             if key.0 <= now {
                 self.armed = None;
-            } else if key.0 > self.when || key.0 + TOO_EARLY < self.when {
+            } else if !self.is_early_enough(key) {
                 self.disarm();
             }
         }

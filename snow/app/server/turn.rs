@@ -34,6 +34,9 @@ impl Connection {
                 if let Some(wait) = self.settle(step, output, cx) {
                     return Poll::Ready(wait);
                 }
+                if self.is_waiting() {
+                    return Poll::Pending;
+                }
             }
             cx.waker().wake_by_ref();
             Poll::Pending
@@ -81,6 +84,17 @@ impl Connection {
         }
     }
 
+    /// Returns whether the connection waits for the peer already, as it did before this turn: one task
+    /// polls it for its whole life.
+    fn is_waiting(&self) -> bool {
+        self.wants_input() && self.stream.is_awaited() && self.deadline.is_watched()
+    }
+
+    /// Returns whether more has to be read before anything can be done.
+    fn wants_input(&self) -> bool {
+        self.inbox.is_empty() || self.is_starving
+    }
+
     /// Ends a connection whose socket has failed.
     #[cold]
     pub(super) fn give_up(&self, error: &io::Error) -> Wait {
@@ -96,7 +110,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Poll<Step> {
         let mut len = 0;
-        if self.inbox.is_empty() || self.is_starving {
+        if self.wants_input() {
             len = match self.stream.poll_read(cx, input) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(self.at_end(output)),
                 Poll::Ready(Ok(len)) => len,
