@@ -9,19 +9,19 @@ mod util;
 use futures_core::Stream;
 use snow::{Bytes, Config, Future, Request, Response, Snow, TimeoutFuture, get, post};
 use std::{
-    env,
+    env, fs,
     io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     os::unix::net::UnixDatagram,
     path::PathBuf,
     pin::Pin,
-    process::Command,
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     task::{Context, Poll},
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, Folder, PATIENCE, Process, millis, wait_until};
+use util::{Client, Folder, PATIENCE, Process, Spawned, millis, wait_until};
 
 /// Holds the port that the process serves on; unless it is set, this is a test and no server.
 const SERVED: &str = "SNOW_STOPPING_SERVED";
@@ -73,6 +73,11 @@ fn app() -> Snow {
             future
         }),
         get("^/hang$", |_| std::future::pending::<()>()),
+        get("^/worker$", |_| thread::current().name().unwrap_or_default().to_string()),
+        get(r"^/block/(?<millis>\d+)$", |req: Request| -> snow::Result<&str> {
+            thread::sleep(millis(req.parse_param("millis")?));
+            Ok("done")
+        }),
         get("^/endless$", |_| Response::stream(Endless)),
         get("^/large$", move |_| Response::bytes(large.clone())),
         post("^/echo$", |req: Request| req.into_body()),
@@ -464,4 +469,46 @@ fn a_server_that_comes_after_another_hears_signals_as_the_first_does() {
     let mut process = Process::start_after_another();
     process.terminate();
     process.expect_success();
+}
+
+#[test]
+fn a_worker_that_is_busy_does_not_keep_the_others_from_hearing() {
+    let mut process = Process::start();
+    let is_on_first = |client: &mut Client| client.get("/worker").text() != "snow-1";
+    let mut client = process.connect();
+    while !is_on_first(&mut client) {
+        client = process.connect();
+    }
+    let began = Instant::now();
+    client.ask("GET", "/block/5000");
+    // A signal that comes before the request is in hand is heard in any case.
+    thread::sleep(millis(100));
+    process.terminate();
+    wait_until("it has heard", || process.logged("stopping: ") > 0);
+    assert!(began.elapsed() < millis(4000), "it heard after {:?}", began.elapsed());
+    client.read().expect(200, "done");
+    drop(client);
+    process.expect_success();
+}
+
+/// Returns whether a process has a handler for SIGTERM.
+fn catches_sigterm(process: &Spawned) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & 1 << 14 != 0
+}
+
+#[test]
+fn a_signal_while_it_starts_is_not_lost() {
+    for _ in 0..5 * rounds() {
+        let mut process =
+            Spawned::new(Process::command(0).stdout(Stdio::null()).stderr(Stdio::null()));
+        let deadline = Instant::now() + PATIENCE;
+        while !catches_sigterm(&process) {
+            assert!(Instant::now() < deadline, "it never listens");
+        }
+        process.signal("TERM");
+        // As a failure, if it does not listen yet.
+        process.ended_within(PATIENCE);
+    }
 }

@@ -198,21 +198,16 @@ impl Server {
         let count = listeners.len();
         banner::announce(&app, &places.endpoints, count);
         let listeners: Vec<_> = listeners.into_iter().map(|own| Mutex::new(Some(own))).collect();
-        let signals = Mutex::new(signals);
         let outcome = run_workers(count, &stop.0, |index| {
-            let signals = &signals;
+            let signals = signals.as_ref();
             let own = listeners[index].lock().unwrap_or_else(PoisonError::into_inner).take();
             let (app, stop) = (Arc::clone(&app), stop.0.clone());
             async move {
                 if index == 0 {
                     tell_manager(&stop);
-                    if let Some(signals) =
-                        &mut *signals.lock().unwrap_or_else(PoisonError::into_inner)
-                    {
-                        signals.pass_on(stop.clone());
-                    }
                 }
-                worker::run(app, own.unwrap_or_default(), stop).await
+                let serving = worker::run(app, own.unwrap_or_default(), stop.clone());
+                Signals::during(signals, &stop, serving).await
             }
         });
         report(&app, outcome)
@@ -220,17 +215,14 @@ impl Server {
 
     /// Serves on the loop of this thread, and no other.
     async fn serve_here(self) -> Result<()> {
-        let mut signals = self.signals()?;
+        let signals = self.signals()?;
         let Server { app, places, listeners, stop } = self;
-        if let Some(signals) = &mut signals {
-            signals.pass_on(stop.0.clone());
-        }
         banner::announce(&app, &places.endpoints, 1);
         tell_manager(&stop.0);
         let _guard = StopOnDrop(stop.clone());
         let own = listeners.into_iter().flatten().collect();
         let serving = spawn(worker::run(Arc::clone(&app), own, stop.0.clone()));
-        report(&app, serving.await)
+        report(&app, Signals::during(signals.as_ref(), &stop.0, serving).await)
     }
 
     /// Serves in the background, until the returned handle stops it or is dropped. Signals are left to

@@ -226,20 +226,20 @@ where
     F: Future<Output = io::Result<()>> + 'static,
 {
     let Serve { listener, handler, shutdown_timeout, handle_signals, stop, .. } = server;
-    let mut signals = handle_signals.then(Signals::listen).transpose()?;
-    if let Some(signals) = &mut signals {
-        signals.pass_on(stop.clone());
-    }
+    let signals = handle_signals.then(Signals::listen).transpose()?;
     let crowd = Crowd::new(server.max_connections, server.max_connections_per_address);
     let crowd = CutOnDrop(Rc::new(crowd));
-    let outcome = accept_all(listener, handler, &crowd.0, &stop).await;
-    let mut urged = pin!(stop.wait(Stopping::Now));
-    let all_left = poll_fn(|cx| match urged.as_mut().poll(cx) {
-        Poll::Ready(()) => Poll::Ready(()),
-        Poll::Pending => crowd.0.poll_fewer_than(1, cx),
-    });
-    let _ = timeout(shutdown_timeout, all_left).await;
-    outcome
+    let serving = async {
+        let outcome = accept_all(listener, handler, &crowd.0, &stop).await;
+        let mut urged = pin!(stop.wait(Stopping::Now));
+        let all_left = poll_fn(|cx| match urged.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => crowd.0.poll_fewer_than(1, cx),
+        });
+        let _ = timeout(shutdown_timeout, all_left).await;
+        outcome
+    };
+    Signals::during(signals.as_ref(), &stop, serving).await
 }
 
 /// A connection, and where it comes from.

@@ -67,6 +67,8 @@ struct Slots {
     slots: Slab<Slot>,
     /// How many sources there have been.
     turns: u32,
+    /// How many of those that are there nobody has opened but the library.
+    unseen: usize,
     /// Whether a descriptor was freed since somebody found none.
     is_descriptor_freed: bool,
     /// Those who wait for a free descriptor.
@@ -204,9 +206,10 @@ impl Reactor {
         self.slots.borrow_mut().is_descriptor_freed = false;
     }
 
-    /// Returns how many sources there are.
+    /// Returns how many sources the program has.
     pub(super) fn len(&self) -> usize {
-        self.slots.borrow().slots.len()
+        let slots = self.slots.borrow();
+        slots.slots.len() - slots.unseen
     }
 }
 
@@ -225,6 +228,7 @@ pub(crate) struct Source<S: mio::event::Source> {
     is_registered: bool,
     /// Whether others may hold the same socket: closing it here does not take it off the poll then.
     is_shared: bool,
+    is_unseen: bool,
 }
 
 impl<S: mio::event::Source> Source<S> {
@@ -232,7 +236,7 @@ impl<S: mio::event::Source> Source<S> {
     pub(crate) fn new(io: S) -> Source<S> {
         let handle = Handle::current();
         let slot = handle.reactor().slots.borrow_mut().insert();
-        Source { io, handle, slot, is_registered: false, is_shared: false }
+        Source { io, handle, slot, is_registered: false, is_shared: false, is_unseen: false }
     }
 
     /// Takes `io` as [`new`](Source::new) does, where others may hold the same socket: a duplicate of
@@ -241,6 +245,12 @@ impl<S: mio::event::Source> Source<S> {
         let mut source = Source::new(io);
         source.set_shared();
         source
+    }
+
+    /// Leaves this out of what the program is told of its sources: it has not opened it.
+    pub(crate) fn set_unseen(&mut self) {
+        self.is_unseen = true;
+        self.handle.reactor().slots.borrow_mut().unseen += 1;
     }
 
     /// Says that from now on others may hold the same socket.
@@ -382,6 +392,7 @@ impl<S: mio::event::Source> Drop for Source<S> {
         }
         let mut slots = reactor.slots.borrow_mut();
         let slot = slots.slots.remove(self.slot as usize);
+        slots.unseen -= usize::from(self.is_unseen);
         slots.is_descriptor_freed = true;
         // The socket is closed before any of them is polled.
         let starving = std::mem::take(&mut slots.starving);

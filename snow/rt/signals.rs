@@ -1,26 +1,43 @@
 //! SIGINT and SIGTERM: the first asks a server to stop, the second ends the process.
 //!
-//! The first is heard on the server's loop, through a socket, so it takes no thread. The second is
-//! acted on in the signal's own handler, since a loop may be busy.
+//! The first is heard on the loops, through a socket that all of them wait for, so it takes no thread, and
+//! one loop that is busy does not keep the others from hearing it. The second is acted on in the signal's
+//! own handler, since all of them may be.
 
 #[cfg(unix)]
 pub(crate) use heard::Signals;
 #[cfg(not(unix))]
 pub(crate) use unheard::Signals;
 
+use super::{StopSignal, race};
+
+impl Signals {
+    /// Does `work`, and meanwhile passes the first signal on, if signals are to be heard.
+    pub(crate) async fn during<T>(
+        signals: Option<&Signals>,
+        stop: &StopSignal,
+        work: impl Future<Output = T>,
+    ) -> T {
+        match signals {
+            Some(signals) => race(work, signals.pass_on(stop)).await,
+            None => work.await,
+        }
+    }
+}
+
 #[cfg(unix)]
 mod heard {
-    use crate::rt::{Interest, Source, StopSignal, Stopping, spawn};
-    use mio::net::UnixStream;
+    use crate::rt::{Interest, Source, StopSignal, Stopping};
     use signal_hook::{SigId, consts, flag, low_level};
     use std::{
-        future::poll_fn,
+        future::{pending, poll_fn},
         io::{self, Read},
+        os::unix::net::UnixStream,
         sync::{
             Arc, Mutex, MutexGuard, PoisonError,
             atomic::{AtomicBool, Ordering},
         },
-        task::Poll,
+        task::{Context, Poll},
     };
 
     const SIGNALS: [i32; 2] = [consts::SIGINT, consts::SIGTERM];
@@ -40,87 +57,128 @@ mod heard {
     }
 
     impl Shared {
-        /// Says whether the next signal ends the process.
-        fn set_ends(&mut self, ends: bool) -> io::Result<()> {
+        /// Has a signal look whether it is to end the process: until the first server listens, it is.
+        fn prepare(&mut self) -> io::Result<()> {
             if self.ends.is_none() {
-                let new = Arc::new(AtomicBool::new(false));
+                let ends = self.ends.insert(Arc::new(AtomicBool::new(true)));
                 for signal in SIGNALS {
-                    // In this order: the first finds it unset, and sets it for the second.
-                    flag::register_conditional_shutdown(signal, 1, Arc::clone(&new))?;
-                    flag::register(signal, Arc::clone(&new))?;
+                    // In this order: the first signal finds it unset, and sets it for the second.
+                    flag::register_conditional_shutdown(signal, 1, Arc::clone(ends))?;
+                    flag::register(signal, Arc::clone(ends))?;
                 }
-                self.ends = Some(new);
-            }
-            if let Some(known) = &self.ends {
-                known.store(ends, Ordering::SeqCst);
             }
             Ok(())
+        }
+
+        /// Counts a server in, which hears signals.
+        fn enter(&mut self) {
+            // If there are others, they may be stopping, and the next signal the second.
+            if self.servers == 0 {
+                self.set_ends(false);
+            }
+            self.servers += 1;
+        }
+
+        /// Counts a server out. When none is left, a signal ends the process.
+        fn leave(&mut self) {
+            self.servers -= 1;
+            if self.servers == 0 {
+                self.set_ends(true);
+            }
+        }
+
+        fn set_ends(&self, ends: bool) {
+            if let Some(flag) = &self.ends {
+                flag.store(ends, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// What is done at a signal, until this is dropped.
+    struct Actions(Vec<SigId>);
+
+    impl Actions {
+        /// Has each signal send a byte.
+        fn send_to(sender: &UnixStream) -> io::Result<Actions> {
+            let mut actions = Actions(Vec::new());
+            for signal in SIGNALS {
+                actions.0.push(low_level::pipe::register(signal, sender.try_clone()?)?);
+            }
+            Ok(actions)
+        }
+    }
+
+    impl Drop for Actions {
+        fn drop(&mut self) {
+            for action in self.0.drain(..) {
+                low_level::unregister(action);
+            }
         }
     }
 
     /// Listens for a server until it is dropped. When none listens any more, a signal ends the process.
     pub(crate) struct Signals {
-        /// Where a byte comes for a signal; taken by the loop that is to hear it.
-        heard: Option<UnixStream>,
-        actions: Vec<SigId>,
+        // Dropped before what it sends to.
+        _actions: Actions,
+        heard: UnixStream,
     }
 
     impl Signals {
         pub(crate) fn listen() -> io::Result<Signals> {
             let (heard, sender) = UnixStream::pair()?;
+            heard.set_nonblocking(true)?;
             let mut shared = shared();
-            shared.set_ends(false)?;
-            shared.servers += 1;
-            drop(shared);
-            let mut signals = Signals { heard: Some(heard), actions: Vec::new() };
-            let sender = std::os::fd::OwnedFd::from(sender);
-            for signal in SIGNALS {
-                signals.actions.push(low_level::pipe::register(signal, sender.try_clone()?)?);
-            }
-            Ok(signals)
+            shared.prepare()?;
+            // Behind that: when the byte is there, the signal has been judged. And before a signal ends
+            // the process no more, so that none is lost.
+            let actions = Actions::send_to(&sender)?;
+            shared.enter();
+            Ok(Signals { _actions: actions, heard })
         }
 
-        /// Has the loop of this thread pass on the first signal.
-        pub(crate) fn pass_on(&mut self, stop: StopSignal) {
-            let Some(heard) = self.heard.take() else { return };
-            let mut source = Source::new(heard);
-            let passing = spawn(async move {
-                let come = poll_fn(|cx| {
-                    loop {
-                        if !source.poll_ready(Interest::Read, cx)? {
-                            return Poll::Pending;
-                        }
-                        match source.io().read(&mut [0]) {
-                            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                                source.set_blocked(Interest::Read);
-                            }
-                            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                            outcome => return Poll::Ready(outcome),
-                        }
-                    }
-                });
-                // Nothing comes, and an end does, when the server has ended.
-                if matches!(come.await, Ok(1)) {
+        /// Passes on the first signal, if the loop of this thread is the one that hears it; never ready.
+        pub(super) async fn pass_on<T>(&self, stop: &StopSignal) -> T {
+            match self.hear().await {
+                Ok(()) => {
                     log::info!("stopping: a second signal ends the process at once");
                     stop.stop(Stopping::Gracefully);
                 }
-            });
-            passing.detach();
+                Err(error) => {
+                    log::error!("signals cannot be heard, so the next ends the process: {error}");
+                    shared().set_ends(true);
+                }
+            }
+            pending().await
         }
+
+        async fn hear(&self) -> io::Result<()> {
+            // Whichever loop comes first has the byte, and tells the others.
+            let heard = mio::net::UnixStream::from_std(self.heard.try_clone()?);
+            let mut source = Source::new_shared(heard);
+            source.set_unseen();
+            poll_fn(|cx| poll_heard(&mut source, cx)).await
+        }
+    }
+
+    fn poll_heard(
+        source: &mut Source<mio::net::UnixStream>,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while source.poll_ready(Interest::Read, cx)? {
+            match source.io().read(&mut [0]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    source.set_blocked(Interest::Read);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return Poll::Ready(outcome.map(drop)),
+            }
+        }
+        Poll::Pending
     }
 
     impl Drop for Signals {
         fn drop(&mut self) {
-            let mut shared = shared();
-            shared.servers -= 1;
-            if shared.servers == 0 {
-                // It has been made by whoever listened.
-                let _ = shared.set_ends(true);
-            }
-            drop(shared);
-            for action in self.actions.drain(..) {
-                low_level::unregister(action);
-            }
+            shared().leave();
         }
     }
 }
@@ -138,6 +196,8 @@ mod unheard {
             Ok(Signals)
         }
 
-        pub(crate) fn pass_on(&mut self, _: StopSignal) {}
+        pub(super) async fn pass_on<T>(&self, _: &StopSignal) -> T {
+            std::future::pending().await
+        }
     }
 }
