@@ -22,23 +22,52 @@ pub(crate) struct Scratch {
     pub(crate) input: Vec<u8>,
     /// Where output is collected; empty when borrowed.
     pub(crate) output: Vec<u8>,
+    /// Others that are spare, while this one is.
+    next: Option<Box<Scratch>>,
 }
 
 impl Scratch {
     #[cold]
     fn new() -> Box<Scratch> {
-        Box::new(Scratch { input: vec![0; READ_BUF_BYTES], output: Vec::new() })
+        Box::new(Scratch { input: vec![0; READ_BUF_BYTES], output: Vec::new(), next: None })
     }
 
     /// Runs `work` with the buffers of this thread.
     pub(crate) fn with<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
         // Taken and not borrowed: whatever `work` calls may do the same, and has others then.
-        let mut scratch = SPARE.take().unwrap_or_else(Scratch::new);
+        let spare = SPARE.with(|spare| {
+            let mut first = spare.take()?;
+            spare.set(first.next.take());
+            Some(first)
+        });
+        let mut scratch = spare.unwrap_or_else(Scratch::new);
         let result = work(&mut scratch);
         scratch.output.clear();
         if scratch.output.capacity() <= KEEP_BYTES {
-            SPARE.with(|spare| spare.set(Some(scratch)));
+            SPARE.with(|spare| {
+                scratch.next = spare.take();
+                spare.set(Some(scratch));
+            });
         }
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_that_were_lent_together_are_lent_again() {
+        let lend = || {
+            Scratch::with(|outer| {
+                let inner = Scratch::with(|inner| inner.input.as_ptr());
+                (outer.input.as_ptr(), inner)
+            })
+        };
+        let first = lend();
+        assert_ne!(first.0, first.1);
+        assert_eq!(lend(), first);
+        assert_eq!(lend(), first);
     }
 }

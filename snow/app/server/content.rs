@@ -84,7 +84,7 @@ impl Connection {
         incoming: &mut Incoming,
         cx: &mut Context<'_>,
     ) -> Poll<Wait> {
-        Scratch::with(|Scratch { input, output }| {
+        Scratch::with(|Scratch { input, output, .. }| {
             for _ in 0..READS_PER_TURN {
                 let step = match self.poll_more_content(incoming, input, cx) {
                     Poll::Ready(Ok(false)) => continue,

@@ -28,7 +28,7 @@ impl Connection {
     // Apart, as what is below it: each has the registers to itself.
     #[inline(never)]
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Wait> {
-        Scratch::with(|Scratch { input, output }| {
+        Scratch::with(|Scratch { input, output, .. }| {
             for _ in 0..READS_PER_TURN {
                 let step = ready!(self.poll_input(input, output, cx));
                 if let Some(wait) = self.settle(step, output, cx) {
