@@ -131,7 +131,7 @@ impl Fields {
         }
         self.judge(&facts, version)?;
         self.text.extend_from_slice(text);
-        // How long a comparison takes may tell of what is compared with, which is another client's.
+        // How long a comparison takes tells of what is compared with, which may be another client's.
         self.known_in = (!facts.has_credentials).then_some(version);
         Ok(())
     }
