@@ -60,10 +60,11 @@ impl Connection {
         }
     }
 
+    // Apart, as most turns end for want of a request.
     #[inline(never)]
     fn halt(&mut self, halt: Halt, output: &mut Vec<u8>, cx: &mut Context<'_>) -> Option<Wait> {
         let (sent, wait) = match halt {
-            Halt::Starving => return None,
+            Halt::Starving => (self.poll_output(output, cx), None),
             Halt::Wait(Wait::File(download)) => return Some(self.begin_file(download, output, cx)),
             Halt::Wait(wait) => (self.poll_output(output, cx), Some(wait)),
             Halt::Send(sending) => {
