@@ -1,4 +1,8 @@
-//! What the fields of a head say about the content and the connection (RFC 9112, sections 6 and 9).
+//! The fields of a head, and what they say about the content and the connection (RFC 9112, sections 5, 6
+//! and 9).
+//!
+//! They go through `httparse`. What it lets through and the RFCs do not (bare LF, `Host`, framing) is
+//! checked around it.
 //!
 //! Facts are gathered first and judged together, so that contradictions are found whatever their order.
 
@@ -8,8 +12,14 @@ use super::{
     request::Version,
     target::{self, Port},
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Config, Error, ErrorKind, Result};
 use std::str;
+
+/// More fields than a head may ever have, whatever the configuration says.
+const MOST_FIELDS: usize = 128;
+
+/// Fields that most heads stay below; more take a second look.
+const USUAL_FIELDS: usize = 16;
 
 /// How the content of a request is delimited (RFC 9112, section 6).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -98,13 +108,73 @@ impl Fields {
         self.known_in = None;
     }
 
+    /// Takes the fields that begin at `start` of what has come of a head, and returns how many bytes they
+    /// take, the empty line included; `None` when they are not all there.
+    ///
+    /// # Errors
+    ///
+    /// What the client is told.
+    pub(super) fn receive(
+        &mut self,
+        input: &[u8],
+        start: usize,
+        version: Version,
+        config: &Config,
+    ) -> Result<Option<usize>> {
+        match self.repeated_len(&input[start..], version) {
+            Some(len) => Ok(Some(len)),
+            None => self.parse(input, start, version, config),
+        }
+    }
+
+    // Apart, as its room for them is.
+    #[inline(never)]
+    fn parse(
+        &mut self,
+        input: &[u8],
+        start: usize,
+        version: Version,
+        config: &Config,
+    ) -> Result<Option<usize>> {
+        let most = config.max_headers.min(MOST_FIELDS);
+        if most < USUAL_FIELDS {
+            return self.parse_many(input, start, version, most);
+        }
+        let mut usual = [httparse::EMPTY_HEADER; USUAL_FIELDS];
+        match httparse::parse_headers(&input[start..], &mut usual) {
+            Ok(httparse::Status::Complete((len, fields))) => {
+                self.take(&input[..start + len], start, fields, version).map(|()| Some(len))
+            }
+            Err(httparse::Error::TooManyHeaders) => self.parse_many(input, start, version, most),
+            outcome => no_fields(input, most, outcome),
+        }
+    }
+
+    /// Takes up to `most` fields, whatever is usual.
+    #[inline(never)]
+    fn parse_many(
+        &mut self,
+        input: &[u8],
+        start: usize,
+        version: Version,
+        most: usize,
+    ) -> Result<Option<usize>> {
+        let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+        match httparse::parse_headers(&input[start..], &mut fields[..most]) {
+            Ok(httparse::Status::Complete((len, fields))) => {
+                self.take(&input[..start + len], start, fields, version).map(|()| Some(len))
+            }
+            outcome => no_fields(input, most, outcome),
+        }
+    }
+
     /// Keeps the fields of a whole head, which begin at `start`, and heeds those that are about the
     /// connection.
     ///
     /// # Errors
     ///
     /// What the client is told; there are no fields then.
-    pub(super) fn take(
+    fn take(
         &mut self,
         head: &[u8],
         start: usize,
@@ -155,6 +225,31 @@ impl Fields {
         self.expects_continue = facts.expects_continue && self.content != ContentFraming::None;
         self.is_keep_alive = !facts.closes && (is_http11 || facts.keeps_alive);
         Ok(())
+    }
+}
+
+/// Says whether a head of at most `most` fields is not all there or at fault.
+#[cold]
+fn no_fields<T>(input: &[u8], most: usize, outcome: httparse::Result<T>) -> Result<Option<usize>> {
+    // A bare line feed, which `httparse` takes for a line's end, is the fault that comes first, unless
+    // it is behind the field that is one too many.
+    let mut line_feeds = memchr::memchr_iter(b'\n', input).take(most + 2);
+    let bare = line_feeds.find(|&at| at == 0 || input[at - 1] != b'\r');
+    match (bare, outcome) {
+        (Some(at), _) => Err(bare_line_feed(at)),
+        (None, Err(error)) => Err(field_error(error)),
+        (None, Ok(_)) => Ok(None),
+    }
+}
+
+fn field_error(error: httparse::Error) -> Error {
+    match error {
+        httparse::Error::TooManyHeaders => {
+            Error::new(ErrorKind::HeadTooLarge, "the head of the request has too many fields")
+        }
+        httparse::Error::HeaderName => bad("a field name has a byte that cannot stand there"),
+        httparse::Error::HeaderValue => bad("a field value has a byte that cannot stand there"),
+        _ => bad("a field line is malformed"),
     }
 }
 
@@ -268,6 +363,6 @@ fn check_coding(value: &[u8]) -> Result<()> {
     }
 }
 
-pub(super) fn bare_line_feed(at: usize) -> Error {
+fn bare_line_feed(at: usize) -> Error {
     bad(format!("byte {at} is a line feed without a carriage return"))
 }

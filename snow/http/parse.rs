@@ -1,26 +1,19 @@
 //! Bytes to a request head, with the limits applied (RFC 9112, sections 2 to 6).
 //!
 //! The request line is taken apart here, from left to right, so that the same fault is found
-//! whatever pieces the bytes arrive in; fields go through `httparse`. What it lets through and the
-//! RFCs do not (bare LF, `Host`, framing) is checked around it. A head that is not all there is
+//! whatever pieces the bytes arrive in; `fields` has what is behind it. A head that is not all there is
 //! examined as far as it goes at each line's end and each time it has doubled: garbage is refused at
 //! once, and a head that comes byte by byte costs little more than one that comes whole.
 
 use super::{
     bad,
-    fields::{Fields, bare_line_feed},
+    fields::Fields,
     request::Version,
     target::{self, Extent, Target},
 };
 use crate::{Config, Error, ErrorKind, Result};
 use http::Method;
 use std::ops::Range;
-
-/// More fields than a head may ever have, whatever the configuration says.
-const MOST_FIELDS: usize = 128;
-
-/// Fields that most heads stay below; more take a second look.
-const USUAL_FIELDS: usize = 16;
 
 /// Bytes of the longest method; the longest registered one has 17.
 const MAX_METHOD_BYTES: usize = 32;
@@ -280,88 +273,16 @@ fn parse_version(rest: &[u8]) -> Result<Option<Version>> {
     }
 }
 
-fn field_error(error: httparse::Error) -> Error {
-    match error {
-        httparse::Error::TooManyHeaders => {
-            Error::new(ErrorKind::HeadTooLarge, "the head of the request has too many fields")
-        }
-        httparse::Error::HeaderName => bad("a field name has a byte that cannot stand there"),
-        httparse::Error::HeaderValue => bad("a field value has a byte that cannot stand there"),
-        _ => bad("a field line is malformed"),
-    }
-}
-
 /// Parses a head into `head` and returns its length; `None` when it is not all there.
 fn parse_whole(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
     let Some(line_len) = parse_line(input, config, head)? else { return Ok(None) };
-    let fields_len = match head.fields.repeated_len(&input[line_len..], head.version) {
-        Some(fields_len) => fields_len,
-        None => match parse_fields(input, line_len, config, head)? {
-            Some(fields_len) => fields_len,
-            None => return Ok(None),
-        },
+    let Some(fields_len) = head.fields.receive(input, line_len, head.version, config)? else {
+        return Ok(None);
     };
     if head.named.authority.is_some() && head.fields.host().is_some_and(<[u8]>::is_empty) {
         return Err(bad("the Host field is empty and the target has an authority"));
     }
     Ok(Some(line_len + fields_len))
-}
-
-/// Parses the fields behind the request line, and returns how many bytes they take, the empty line
-/// included.
-// Apart, as its room for them is.
-#[inline(never)]
-fn parse_fields(
-    input: &[u8],
-    line_len: usize,
-    config: &Config,
-    head: &mut Head,
-) -> Result<Option<usize>> {
-    let most = config.max_headers.min(MOST_FIELDS);
-    if most < USUAL_FIELDS {
-        return parse_many_fields(input, line_len, most, head);
-    }
-    let mut usual = [httparse::EMPTY_HEADER; USUAL_FIELDS];
-    match httparse::parse_headers(&input[line_len..], &mut usual) {
-        Ok(httparse::Status::Complete((len, fields))) => {
-            head.fields.take(&input[..line_len + len], line_len, fields, head.version)?;
-            Ok(Some(len))
-        }
-        Err(httparse::Error::TooManyHeaders) => parse_many_fields(input, line_len, most, head),
-        outcome => no_head(input, most, outcome),
-    }
-}
-
-/// Parses up to `most` fields, whatever is usual.
-#[inline(never)]
-fn parse_many_fields(
-    input: &[u8],
-    line_len: usize,
-    most: usize,
-    head: &mut Head,
-) -> Result<Option<usize>> {
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    match httparse::parse_headers(&input[line_len..], &mut fields[..most]) {
-        Ok(httparse::Status::Complete((len, fields))) => {
-            head.fields.take(&input[..line_len + len], line_len, fields, head.version)?;
-            Ok(Some(len))
-        }
-        outcome => no_head(input, most, outcome),
-    }
-}
-
-/// Says whether a head of at most `most` fields is not all there or at fault.
-#[cold]
-fn no_head<T>(input: &[u8], most: usize, outcome: httparse::Result<T>) -> Result<Option<usize>> {
-    // A bare line feed, which `httparse` takes for a line's end, is the fault that comes first, unless
-    // it is behind the field that is one too many.
-    let mut line_feeds = memchr::memchr_iter(b'\n', input).take(most + 2);
-    let bare = line_feeds.find(|&at| at == 0 || input[at - 1] != b'\r');
-    match (bare, outcome) {
-        (Some(at), _) => Err(bare_line_feed(at)),
-        (None, Err(error)) => Err(field_error(error)),
-        (None, Ok(_)) => Ok(None),
-    }
 }
 
 /// Keeps the target and finds what it names: a path, a query, an authority.
