@@ -100,13 +100,10 @@ impl<'a> Iterator for Candidates<'a> {
     fn next(&mut self) -> Option<&'a [RouteNumber]> {
         while let Some(node) = self.node {
             let candidates = if self.rest.is_empty() { &node.ends } else { &node.starts };
-            self.node = match node.step(self.rest) {
-                Some((below, rest)) => {
-                    self.rest = rest;
-                    Some(below)
-                }
-                None => None,
-            };
+            self.node = node.step(self.rest).map(|(below, rest)| {
+                self.rest = rest;
+                below
+            });
             if !candidates.is_empty() {
                 return Some(candidates);
             }

@@ -289,9 +289,7 @@ impl<S: mio::event::Source> Source<S> {
     #[inline(never)]
     fn wait(&mut self, interest: Interest, cx: &Context<'_>) -> io::Result<()> {
         let replaced = self.with_slot(|slot| slot.direction(interest).set_waker(cx.waker()));
-        if replaced.is_some() {
-            drop(replaced);
-        }
+        drop(replaced);
         // Registering reports what is ready already, so nothing is missed in between.
         self.register()
     }
@@ -356,20 +354,13 @@ impl<S: mio::event::Source> Source<S> {
         work(&mut self.handle.reactor().slots.borrow_mut().slots[self.slot as usize])
     }
 
-    #[inline]
     fn register(&mut self) -> io::Result<()> {
         self.handle.assert_current();
-        match self.is_registered {
-            true => Ok(()),
-            false => self.register_first(),
+        if !self.is_registered {
+            let token = token(self.slot, self.with_slot(|slot| slot.turn));
+            self.handle.reactor().registry.register(&mut self.io, token, ALL)?;
+            self.is_registered = true;
         }
-    }
-
-    #[inline(never)]
-    fn register_first(&mut self) -> io::Result<()> {
-        let token = token(self.slot, self.with_slot(|slot| slot.turn));
-        self.handle.reactor().registry.register(&mut self.io, token, ALL)?;
-        self.is_registered = true;
         Ok(())
     }
 }
