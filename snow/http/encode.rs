@@ -64,15 +64,21 @@ pub(crate) fn write_head(
 ) -> Framing {
     let (framing, announced) = choose(response, owed);
     match (response.status, announced) {
-        (StatusCode::OK, Announced::Length(length)) => {
+        (StatusCode::OK, Announced::Length(_)) => {
             out.extend_from_slice(preface.of_ok(response.content_type));
-            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
         }
         (status, announced) => {
             write_status_line(out, status);
             out.extend_from_slice(preface.fields(response.content_type));
-            write_framing(out, announced);
+            out.extend_from_slice(match announced {
+                Announced::Nothing => b"",
+                Announced::Length(_) => LENGTH,
+                Announced::Chunked => b"\r\nTransfer-Encoding: chunked",
+            });
         }
+    }
+    if let Announced::Length(length) = announced {
+        out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
     }
     for (name, value) in &response.headers {
         match is_servers(name) {
@@ -107,17 +113,6 @@ fn write_status_line(out: &mut Vec<u8>, status: StatusCode) {
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-}
-
-fn write_framing(out: &mut Vec<u8>, announced: Announced) {
-    match announced {
-        Announced::Nothing => {}
-        Announced::Length(length) => {
-            out.extend_from_slice(LENGTH);
-            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-        }
-        Announced::Chunked => out.extend_from_slice(b"\r\nTransfer-Encoding: chunked"),
-    }
 }
 
 /// Writes a line's end and a field, its name as people write it: each word with a capital.
