@@ -14,7 +14,7 @@ modes:
 options:
   --path PATH        what is asked for (/plaintext)
   --post BYTES       as a POST with a body of so many bytes
-  --varied           with a field that is another on each connection, for rate
+  --varied           with a number behind the path, and a field, of each connection's own, for rate
   --conns N          connections that work at once (64)
   --depth N          requests sent together on each connection (1)
   --held N           connections held by idle, parked and release (10000)

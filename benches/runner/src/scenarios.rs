@@ -38,18 +38,18 @@ const PLAINTEXT: Check = Check::Text { path: "/plaintext", body: "Hello, World!"
 pub const ALL: &[Scenario] = &[
     rate("plaintext", "plaintext over 64 keep-alive connections", &["rate"], PLAINTEXT),
     rate("pipelined", "the same, pipelined 16 deep", &["rate", "--depth", "16"], PLAINTEXT),
-    rate(
-        "varied",
-        "plaintext, each connection with a field of its own",
-        &["rate", "--varied"],
-        PLAINTEXT,
-    ),
     rate("json", "JSON, serialised for each request", &["rate", "--path", "/json"], Check::Json),
     rate(
         "routes",
         "/user/123 behind a hundred routes",
         &["rate", "--path", "/user/123"],
         Check::Text { path: "/user/123", body: "123" },
+    ),
+    rate(
+        "varied",
+        "the same, each connection with a number and a field of its own",
+        &["rate", "--path", "/user/", "--varied"],
+        Check::Text { path: "/user/100001", body: "100001" },
     ),
     rate("echo", "echo of 16 KiB", &["rate", "--path", "/echo", "--post", "16384"], Check::Echo),
     rate(
