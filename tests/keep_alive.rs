@@ -9,13 +9,14 @@ use edge::{
     Outcome::{self, Either, Kept, Last, Says},
     check, join, row,
 };
-use snow::Snow;
+use snow::{Request, Snow, route};
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
+    sync::{Mutex, mpsc},
     time::{Duration, Instant},
 };
-use util::{Client, serve};
+use util::{Client, PATIENCE, serve};
 
 type Part = &'static [u8];
 
@@ -275,6 +276,37 @@ fn the_last_answer_is_not_lost_to_a_reset() {
     }
 }
 
+/// What comes while the last answer is made is behind the server's last look, so that its close is a reset:
+/// the answer is on its way by then.
+#[test]
+fn the_last_answer_is_not_lost_to_what_comes_while_it_is_made() {
+    let (begins, begun) = mpsc::channel();
+    let (ends, end) = mpsc::channel();
+    let shared = Mutex::new((begins, end));
+    let slow = move |_: Request| {
+        let (begins, end) = &*shared.lock().unwrap();
+        begins.send(()).unwrap();
+        end.recv_timeout(PATIENCE).unwrap();
+        "hello"
+    };
+    let server = serve(Snow::new([route("^/$", slow)]).workers(1));
+    for last in [
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
+    ] {
+        for behind in ["\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+            let mut client = Client::connect(server.local_addr());
+            client.send(last);
+            begun.recv_timeout(PATIENCE).unwrap();
+            client.send(behind);
+            ends.send(()).unwrap();
+            client.read().expect(200, "hello");
+            client.expect_end();
+        }
+    }
+}
+
 /// The server's end comes at once after the last answer, not after its time to linger.
 #[test]
 fn the_end_does_not_linger_for_the_client() {
@@ -454,14 +486,14 @@ fn a_peer_that_does_not_read_is_let_go() {
             neighbour.get("/").expect(200, "hello");
         }
         // Whatever was in flight is all that is left.
-        stream.set_read_timeout(Some(util::PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut received = 0;
         let mut bytes = vec![0; 65_536];
         while let Ok(len @ 1..) = stream.read(&mut bytes) {
             received += len;
         }
         assert!(received < 16 << 20, "{target}: {received} bytes");
-        assert!(began.elapsed() < util::PATIENCE, "{target}: the connection did not end");
+        assert!(began.elapsed() < PATIENCE, "{target}: the connection did not end");
     }
 }
 

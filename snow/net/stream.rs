@@ -16,6 +16,13 @@ pub(crate) trait Stream {
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>])
     -> Poll<io::Result<usize>>;
 
+    /// Writes what the sending side ends with, as [`poll_write`](Stream::poll_write) does, but for that it
+    /// may be kept back for a moment, so that the end travels with it: one packet and not two. Then comes
+    /// [`shutdown_write`](Stream::shutdown_write), for a close may drop what is kept back.
+    fn poll_write_last(&mut self, cx: &mut Context<'_>, last: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write(cx, &[IoSlice::new(last)])
+    }
+
     /// Sends `head`, kept back for a moment so that it travels with what follows; when that is empty,
     /// up to `most` bytes of `file` from `offset` on, which are not copied on their way.
     ///

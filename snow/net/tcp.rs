@@ -317,6 +317,13 @@ impl Stream for TcpStream {
     }
 
     #[cfg(target_os = "linux")]
+    fn poll_write_last(&mut self, cx: &mut Context<'_>, last: &[u8]) -> Poll<io::Result<usize>> {
+        socket::poll_io(&mut self.source, Interest::Write, cx, |io| {
+            SockRef::from(io).send_with_flags(last, MSG_MORE | MSG_NOSIGNAL)
+        })
+    }
+
+    #[cfg(target_os = "linux")]
     fn poll_send_file(
         &mut self,
         cx: &mut Context<'_>,
@@ -379,5 +386,37 @@ impl Ends for TcpStream {
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.source.io().fmt(f)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::{future::poll_fn, io::Read};
+
+    /// Returns whether nothing of what was written last arrived before the end.
+    fn is_kept_back() -> bool {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let connecting = TcpStream::connect(listener.local_addr().unwrap());
+        crate::rt::block_on(async {
+            let mut stream = connecting.await.unwrap();
+            let (mut peer, _) = listener.accept().unwrap();
+            let count = poll_fn(|cx| stream.poll_write_last(cx, b"last")).await.unwrap();
+            assert_eq!(count, 4);
+            peer.set_nonblocking(true).unwrap();
+            let early = peer.read(&mut [0]);
+            stream.shutdown_write().unwrap();
+            peer.set_nonblocking(false).unwrap();
+            let mut rest = Vec::new();
+            peer.read_to_end(&mut rest).unwrap();
+            assert!(b"last".ends_with(&rest));
+            early.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        })
+    }
+
+    #[test]
+    fn what_is_written_last_travels_with_the_end() {
+        // Unless this process stood still for a fifth of a second, each time.
+        assert!((0..5).any(|_| is_kept_back()));
     }
 }

@@ -64,6 +64,10 @@ impl Stream for Transport {
         each!(self, stream => Stream::poll_write(stream, cx, bufs))
     }
 
+    fn poll_write_last(&mut self, cx: &mut Context<'_>, last: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self, stream => stream.poll_write_last(cx, last))
+    }
+
     fn poll_send_file(
         &mut self,
         cx: &mut Context<'_>,

@@ -104,6 +104,22 @@ impl Connection {
         self.poll_send(output, Content::Empty, cx)
     }
 
+    /// Writes what was collected, behind which the sending side ends at once.
+    pub(super) fn poll_last_output(
+        &mut self,
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.outbox.is_none() && !output.is_empty() {
+            match self.stream.poll_write_last(cx, output) {
+                Poll::Ready(Ok(count)) => drop(output.drain(..count)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {}
+            }
+        }
+        self.poll_output(output, cx)
+    }
+
     /// Writes what was collected, and `content` from where it is; what the peer does not take goes to
     /// the outbox.
     pub(super) fn poll_send(
@@ -382,7 +398,12 @@ impl Connection {
             End::Close => None,
             // What it has sent would turn the close into a reset, which may overtake the answer.
             End::Answered if self.stream.has_input() => self.end(End::Linger),
-            End::Answered => None,
+            End::Answered => {
+                // What the peer sends meanwhile turns the close into a reset, which takes with it what is kept
+                // back, and nothing that is on its way.
+                let _ = self.stream.shutdown_write();
+                None
+            }
             End::Reset => {
                 self.stream.reset_on_drop();
                 None

@@ -66,6 +66,9 @@ impl Connection {
         let (sent, wait) = match halt {
             Halt::Starving => (self.poll_output(output, cx), None),
             Halt::Wait(Wait::File(download)) => return Some(self.begin_file(download, output, cx)),
+            Halt::Wait(wait @ Wait::End(End::Answered | End::Linger)) => {
+                (self.poll_last_output(output, cx), Some(wait))
+            }
             Halt::Wait(wait) => (self.poll_output(output, cx), Some(wait)),
             Halt::Send(sending) => {
                 let Sending { content, wait } = *sending;
