@@ -296,6 +296,22 @@ fn the_method_in_a_field_is_the_one_that_counts() {
 }
 
 #[test]
+fn the_method_in_a_field_is_that_of_no_other_request() {
+    let server = Server::start();
+    // On one connection, so that each request has the storage of the one before.
+    let mut client = Client::connect(server.addr());
+    let mut post = |fields: &[(&str, &str)]| {
+        let all = [&[("Upload-Length", "5"), ("Content-Length", "0")], fields].concat();
+        client.send(head("POST", "/files", &all));
+        client.read_to("POST").status
+    };
+    for (method, status) in [("OPTIONS", 204), ("HEAD", 405), ("DELETE", 405)] {
+        assert_eq!(post(&[("X-HTTP-Method-Override", method)]), status, "{method}");
+        assert_eq!(post(&[]), 201, "after {method}");
+    }
+}
+
+#[test]
 fn a_location_goes_with_the_target_that_was_asked() {
     let server = Server::start();
     for (target, start) in [

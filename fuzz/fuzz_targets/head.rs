@@ -58,13 +58,13 @@ const LINES: [&[u8]; 4] = [
     b"OPTIONS * HTTP/1.1\r\n",
 ];
 
-/// Receives the fields of what was received last behind other request lines, and then the same again: in
-/// storage where those fields are known.
+/// Receives the fields of what was received last behind other request lines, and then the same twice: in
+/// storage where those fields, and at last the line, are known.
 fn receive_again(data: &[u8]) {
     let lead = if data.starts_with(b"\r\n") { 2 } else { 0 };
     let end = data[lead..].windows(2).position(|two| two == b"\r\n").expect("a request line");
     let fields = &data[lead + end + 2..];
-    for again in LINES.map(|line| [line, fields].concat()).iter().map(Vec::as_slice).chain([data]) {
+    for again in LINES.map(|line| [line, fields].concat()).iter().map(Vec::as_slice).chain([data, data]) {
         let mut codec = Codec::new(&SMALL_LIMITS);
         match (request::read(again, &SMALL_LIMITS), codec.receive_head(again)) {
             (Verdict::Accepted(head, len), Ok(Some(taken))) => {

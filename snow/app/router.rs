@@ -296,8 +296,6 @@ impl Router {
     }
 
     /// Finds the route for a request, and where its groups matched.
-    // Apart, so that the walk has the registers to itself.
-    #[inline(never)]
     pub(crate) fn find(
         &self,
         method: &Method,

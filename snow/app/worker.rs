@@ -92,24 +92,33 @@ impl Worker {
 
     /// Finds the route of a request, and leaves with it what that needs.
     pub(super) fn find(&self, parts: &mut crate::http::Parts) -> Option<RouteNumber> {
-        let head = &parts.head;
-        parts.route = None;
-        if head.is_pathless() {
-            return None;
+        if !parts.head.is_routed {
+            self.find_anew(parts);
         }
-        let caches = &mut self.caches.borrow_mut();
-        parts.route = self.app.router.find(&head.method, head.path(), caches, &mut parts.groups);
         parts.route
+    }
+
+    // Apart, so that the walk has the registers to itself.
+    #[inline(never)]
+    fn find_anew(&self, parts: &mut crate::http::Parts) {
+        let head = &mut parts.head;
+        parts.route = None;
+        if !head.is_pathless() {
+            let caches = &mut self.caches.borrow_mut();
+            parts.route =
+                self.app.router.find(head.method(), head.path(), caches, &mut parts.groups);
+        }
+        head.is_routed = true;
     }
 
     /// Says why a request has no route.
     pub(super) fn explain(&self, request: &Request) -> Missed {
         let head = &request.parts().head;
         match head.is_pathless() {
-            true => self.app.router.explain_pathless(&head.method),
+            true => self.app.router.explain_pathless(head.method()),
             false => {
                 let caches = &mut self.caches.borrow_mut();
-                self.app.router.explain(&head.method, head.path(), caches)
+                self.app.router.explain(head.method(), head.path(), caches)
             }
         }
     }

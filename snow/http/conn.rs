@@ -9,7 +9,8 @@ use super::{
     date::Preface,
     encode::{self, Framing},
     fields::ContentFraming,
-    parse::{Head, Scan, parse_head},
+    head::Head,
+    parse::{Scan, parse_head},
     request::Version,
     response::Response,
 };

@@ -8,7 +8,7 @@
 
 use super::{
     bad,
-    parse::Span,
+    head::Span,
     request::Version,
     target::{self, Port},
 };

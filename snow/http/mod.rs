@@ -10,6 +10,7 @@ mod cookie;
 mod date;
 mod encode;
 mod fields;
+mod head;
 mod parse;
 mod request;
 mod response;
@@ -26,7 +27,7 @@ pub(crate) use conn::{After, Conn};
 pub(crate) use date::Preface;
 #[cfg(fuzzing)]
 pub(crate) use fields::ContentFraming;
-pub(crate) use parse::Span;
+pub(crate) use head::Span;
 pub(crate) use request::{Context, Parts, PartsKeeper, RequestBody, States};
 pub(crate) use response::{Content, FileContent, MakeTrailers, Pieces, StreamContent, reason_text};
 

@@ -7,13 +7,12 @@
 
 use super::{
     bad,
-    fields::Fields,
+    head::Head,
     request::Version,
     target::{self, Extent, Target},
 };
 use crate::{Config, Error, ErrorKind, Result};
 use http::Method;
-use std::ops::Range;
 
 /// Bytes of the longest method; the longest registered one has 17.
 const MAX_METHOD_BYTES: usize = 32;
@@ -26,87 +25,6 @@ const USUAL_END: &[u8] = b"HTTP/1.1\r\n";
 
 /// Bytes of a request line besides its method and target.
 const LINE_BYTES: usize = "  HTTP/1.1\r\n".len();
-
-/// A place in the text of a head, which is shorter than 64 KiB.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Span {
-    pub(super) start: u16,
-    end: u16,
-}
-
-impl Span {
-    pub(super) fn of(part: &[u8], whole: &[u8]) -> Span {
-        let start = part.as_ptr() as usize - whole.as_ptr() as usize;
-        Span::from(start..start + part.len())
-    }
-
-    pub(crate) fn range(self) -> Range<usize> {
-        usize::from(self.start)..usize::from(self.end)
-    }
-
-    fn is_empty(self) -> bool {
-        self.start == self.end
-    }
-}
-
-impl From<Range<usize>> for Span {
-    fn from(range: Range<usize>) -> Span {
-        Span { start: range.start as u16, end: range.end as u16 }
-    }
-}
-
-/// The head of a request. Its storage is used again for the next one.
-#[derive(Default, Debug)]
-pub(crate) struct Head {
-    pub(crate) method: Method,
-    pub(crate) version: Version,
-    /// As it was sent.
-    target: Vec<u8>,
-    /// What the target names, as places within it.
-    named: Target,
-    /// The path, when it has escapes; UTF-8.
-    decoded_path: Option<Vec<u8>>,
-    pub(crate) fields: Fields,
-}
-
-impl Head {
-    pub(crate) fn target(&self) -> &[u8] {
-        &self.target
-    }
-
-    /// Returns whether this is `OPTIONS *` or `CONNECT`: about no path.
-    pub(crate) fn is_pathless(&self) -> bool {
-        self.named.path.is_none()
-    }
-
-    /// Returns the path, decoded; UTF-8.
-    pub(crate) fn path(&self) -> &[u8] {
-        match (&self.decoded_path, self.named.path) {
-            (Some(path), _) => path,
-            // Behind an authority (RFC 9110, section 4.2.3).
-            (None, Some(path)) if path.is_empty() => b"/",
-            (None, Some(path)) => &self.target[path.range()],
-            (None, None) => &[],
-        }
-    }
-
-    pub(crate) fn query(&self) -> Option<&[u8]> {
-        self.named.query.map(|query| &self.target[query.range()])
-    }
-
-    /// Returns the authority of the target, else the value of `Host` (RFC 9112, section 3.2.2).
-    pub(crate) fn host(&self) -> Option<&[u8]> {
-        match self.named.authority {
-            Some(authority) => Some(&self.target[authority.range()]),
-            None => self.fields.host(),
-        }
-    }
-
-    /// Returns how many bytes it takes to keep this for the next head.
-    pub(super) fn capacity(&self) -> usize {
-        self.target.capacity() + self.fields.capacity()
-    }
-}
 
 /// How far the search for the end of a head has come.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -176,9 +94,19 @@ fn has_end(input: &[u8], scan: &mut Scan) -> bool {
     found
 }
 
+/// Takes the request line, and returns its length; `None` when it is not all there.
+fn receive_line(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
+    match head.repeated_line_len(input) {
+        Some(len) => Ok(Some(len)),
+        None => parse_line(input, config, head),
+    }
+}
+
 /// Takes the request line (RFC 9112, section 3) apart, as far as it is there, and returns its length;
 /// `None` when that is not all.
+#[inline(never)]
 fn parse_line(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
+    head.forget_line();
     let Some(method_len) = parse_method(input, &mut head.method)? else { return Ok(None) };
     let rest = &input[method_len + 1..];
     let extent = target::measure(rest);
@@ -198,7 +126,9 @@ fn parse_line(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<u
         },
     };
     take_target(target, extent, head)?;
-    Ok(Some(method_len + extent.len() + LINE_BYTES))
+    let len = method_len + extent.len() + LINE_BYTES;
+    head.keep_line(&input[..len], target);
+    Ok(Some(len))
 }
 
 #[cold]
@@ -275,7 +205,7 @@ fn parse_version(rest: &[u8]) -> Result<Option<Version>> {
 
 /// Parses a head into `head` and returns its length; `None` when it is not all there.
 fn parse_whole(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
-    let Some(line_len) = parse_line(input, config, head)? else { return Ok(None) };
+    let Some(line_len) = receive_line(input, config, head)? else { return Ok(None) };
     let Some(fields_len) = head.fields.receive(input, line_len, head.version, config)? else {
         return Ok(None);
     };
@@ -285,10 +215,8 @@ fn parse_whole(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<
     Ok(Some(line_len + fields_len))
 }
 
-/// Keeps the target and finds what it names: a path, a query, an authority.
+/// Finds what the target names: a path, a query, an authority.
 fn take_target(target: &[u8], extent: Extent, head: &mut Head) -> Result<()> {
-    head.target.clear();
-    head.target.extend_from_slice(target);
     if let Some(named) = target::plain_path(target, extent, &head.method) {
         head.named = named;
         head.decoded_path = None;
@@ -299,13 +227,14 @@ fn take_target(target: &[u8], extent: Extent, head: &mut Head) -> Result<()> {
 
 #[inline(never)]
 fn take_other_target(target: &[u8], extent: Extent, head: &mut Head) -> Result<()> {
-    head.named = target::parse_target(target, extent, &head.method)?;
-    head.decoded_path = match head.named {
+    let named = target::parse_target(target, extent, &head.method)?;
+    head.decoded_path = match named {
         Target { path: Some(path), has_escapes: true, .. } => {
             Some(target::decode_path(&target[path.range()])?)
         }
         _ => None,
     };
+    head.named = named;
     Ok(())
 }
 
@@ -443,81 +372,5 @@ mod tests {
             parse_head(input.as_bytes(), &mut scan, &Config::default(), &mut head).unwrap();
             assert_eq!(head.fields.is_keep_alive(), expected, "{input:?}");
         }
-    }
-
-    /// Parses into storage that may have been used before; what comes of it, in words.
-    fn parse_into(head: &mut Head, input: &str) -> String {
-        let outcome = parse_head(input.as_bytes(), &mut Scan::default(), &Config::default(), head);
-        let Ok(Some(len)) = outcome else {
-            return format!("{:?}", outcome.map_err(|error| error.kind()));
-        };
-        let fields: Vec<_> = head.fields.iter().collect();
-        let said = (head.fields.content(), head.fields.expects_continue(), head.host());
-        let target = (head.target(), head.path(), head.query(), head.is_pathless());
-        let is_keep_alive = head.fields.is_keep_alive();
-        format!(
-            "{len} {} {} {target:?} {fields:?} {said:?} {is_keep_alive}",
-            head.method, head.version
-        )
-    }
-
-    #[test]
-    fn what_a_head_says_does_not_depend_on_the_one_before() {
-        let lines = [
-            "GET / HTTP/1.1",
-            "GET / HTTP/1.0",
-            "POST /long/path/%41?query HTTP/1.1",
-            "GET http://h/ HTTP/1.1",
-            "OPTIONS * HTTP/1.1",
-            "GET /\0 HTTP/1.1",
-        ];
-        let fields = [
-            "",
-            "Host: a\r\n",
-            "Host: b\r\n",
-            "Host:\r\n",
-            "Host: a\r\nConnection: close\r\n",
-            "Host: a\r\nConnection: keep-alive\r\n",
-            "Host: a\r\nContent-Length: 7\r\nExpect: 100-continue\r\n",
-            "Host: a\r\nTransfer-Encoding: chunked\r\n",
-            "Host: a\r\nAuthorization: Basic YQ==\r\n",
-            "Host: a\r\nCookie: a=b\r\n",
-            "Host: a\r\nHost: a\r\n",
-            "Host: a\nX: y\r\n",
-            "Host : a\r\n",
-        ];
-        let heads = lines.map(|line| fields.map(|fields| format!("{line}\r\n{fields}\r\n")));
-        let heads: Vec<_> = heads.iter().flatten().collect();
-        for before in &heads {
-            for after in &heads {
-                let mut used = Head::default();
-                parse_into(&mut used, before);
-                let expected = parse_into(&mut Head::default(), after);
-                assert_eq!(parse_into(&mut used, after), expected, "{before:?}, {after:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn fields_are_known_again_unless_they_are_nobody_elses_business() {
-        let is_known = |fields: &str, line: &str| {
-            let mut head = Head::default();
-            parse_into(&mut head, &format!("GET / HTTP/1.1\r\n{fields}\r\n"));
-            let next = format!("{line}\r\n{fields}\r\n");
-            let mut next_head = Head::default();
-            let line_len = parse_line(next.as_bytes(), &Config::default(), &mut next_head);
-            let rest = &next[line_len.unwrap().unwrap()..];
-            head.fields.repeated_len(rest.as_bytes(), next_head.version) == Some(rest.len())
-        };
-        assert!(is_known("Host: a\r\n", "GET / HTTP/1.1"));
-        assert!(is_known("Host: a\r\nX: y\r\n", "POST /other?b HTTP/1.1"));
-        assert!(!is_known("Host: a\r\n", "GET / HTTP/1.0"));
-        for name in ["Authorization", "COOKIE", "Proxy-authorization"] {
-            assert!(!is_known(&format!("Host: a\r\n{name}: b\r\n"), "GET / HTTP/1.1"), "{name}");
-        }
-        let mut head = Head::default();
-        parse_into(&mut head, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        head.fields.forget();
-        assert_eq!(head.fields.repeated_len(b"Host: a\r\n\r\n", Version::Http11), None);
     }
 }

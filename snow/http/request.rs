@@ -6,7 +6,7 @@
 use super::{
     body_stream::BodyStream,
     fields::Fields,
-    parse::{Head, Span},
+    head::{Head, Span},
     target,
 };
 use crate::{Error, ErrorKind, Result};
@@ -182,7 +182,7 @@ impl Request {
         if !Arc::ptr_eq(&parts.context, context) {
             parts.context = Arc::clone(context);
             // Another server may have other limits.
-            parts.head.fields.forget();
+            parts.head.forget();
         }
         Request { parts: Some(parts) }
     }
@@ -197,7 +197,7 @@ impl Request {
 
     /// Returns the method.
     pub fn method(&self) -> &Method {
-        &self.parts().head.method
+        self.parts().head.method()
     }
 
     /// Returns the path, percent-decoded, without the query.

@@ -3,7 +3,7 @@
 //! Targets are taken as RFC 3986 writes them, with one exception: a query may contain what browsers
 //! leave unescaped there (`[ ] { } | ^` and the backtick). Escapes are decoded once, strictly.
 
-use super::{bad, parse::Span};
+use super::{bad, head::Span};
 use crate::{Error, Result};
 use http::Method;
 use std::{net::Ipv6Addr, str};

@@ -34,7 +34,7 @@ pub(super) async fn serve(store: Arc<Store>, req: Request) -> Response {
 async fn answer(store: &Arc<Store>, mut req: Request) -> Result<Response, Refusal> {
     let method = fields::method(&req)?;
     // Whoever looks from here on sees what will be done, the program's check above all.
-    req.parts_mut().head.method = method.clone();
+    req.parts_mut().head.set_method(method.clone());
     if method == Method::OPTIONS {
         return Ok(options(store));
     }
