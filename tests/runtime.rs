@@ -294,6 +294,18 @@ fn sleeps_end_in_the_order_of_their_deadlines() {
 }
 
 #[test]
+fn a_sleep_is_not_shorter_because_the_loop_was_busy() {
+    const SLEEP: Duration = millis(20);
+    let took = block_on(async {
+        thread::sleep(2 * SLEEP);
+        let began = Instant::now();
+        sleep(SLEEP).await;
+        began.elapsed()
+    });
+    assert!(took >= SLEEP, "{took:?}");
+}
+
+#[test]
 fn a_sleep_that_is_dropped_leaves_no_timer() {
     run(async {
         let before = counts().timers;

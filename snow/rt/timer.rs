@@ -208,7 +208,7 @@ impl Drop for Deadline {
     }
 }
 
-/// Waits for `duration`, at the loop's clock.
+/// Waits for `duration` from when it is first polled: never less, however long the loop has been busy.
 ///
 /// # Panics
 ///
@@ -242,7 +242,9 @@ impl Future for Sleep {
         match &self.0 {
             SleepState::New(duration) => {
                 let handle = Handle::current();
-                let key = handle.timers().arm(handle.now() + *duration, cx.waker().clone());
+                // The time of the tick may be long ago.
+                let until = handle.precise_now() + *duration;
+                let key = handle.timers().arm(until, cx.waker().clone());
                 self.0 = SleepState::Armed(handle, key);
                 Poll::Pending
             }
