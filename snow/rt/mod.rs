@@ -7,6 +7,8 @@
 
 mod blocking;
 mod event_loop;
+#[cfg(all(feature = "fine-timers", target_os = "linux"))]
+mod fraction;
 mod race;
 mod reactor;
 mod signals;

@@ -25,6 +25,10 @@ const EVENTS_PER_WAIT: usize = 1024;
 /// How many such calls one tick makes at the most: sixty thousand sockets can be ready at once.
 const WAITS_PER_TICK: usize = 64;
 
+/// What `mio` counts in on Linux, rounding up.
+#[cfg(all(feature = "fine-timers", target_os = "linux"))]
+const MILLISECOND: Duration = Duration::from_millis(1);
+
 /// What sources are registered for: both directions, and to be told of urgent data.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const ALL: mio::Interest =
@@ -147,6 +151,17 @@ impl Reactor {
     ///
     /// Timers are judged by what has come, so all that has is fetched, within a bound.
     pub(super) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
+        #[cfg(all(feature = "fine-timers", target_os = "linux"))]
+        let timeout = match timeout {
+            Some(left) if Duration::ZERO < left && left < MILLISECOND => {
+                if !super::fraction::wait(&self.registry, left)? {
+                    return Ok(());
+                }
+                Some(Duration::ZERO)
+            }
+            // What is left then is waited for next.
+            timeout => timeout.map(|left| MILLISECOND * left.as_millis() as u32),
+        };
         let mut is_full = self.wait_once(timeout)?;
         for _ in 1..WAITS_PER_TICK {
             if !is_full {

@@ -208,7 +208,8 @@ impl Drop for Deadline {
     }
 }
 
-/// Waits for `duration` from when it is first polled: never less, however long the loop has been busy.
+/// Waits for `duration` from when it is first polled: never less, however long the loop has been busy, and
+/// up to a millisecond more on Linux, where the feature `fine-timers` makes that a tenth of one.
 ///
 /// # Panics
 ///
