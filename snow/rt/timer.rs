@@ -141,8 +141,8 @@ const TOO_EARLY: Duration = Duration::from_secs(10);
 /// One deadline that is moved often and reached seldom, as a connection's is.
 ///
 /// Moving it later is a store: the timer that is armed fires early, finds the deadline moved, and is
-/// armed again; one that would fire much too early is armed anew at once. It wakes the task that polled it last when it was armed, so one task polls it for
-/// its whole life.
+/// armed again; one that would fire much too early is armed anew at once. It wakes the task that polled it
+/// last when it was armed, so one task polls it for its whole life.
 pub(crate) struct Deadline {
     handle: Handle,
     when: Time,
@@ -170,7 +170,10 @@ impl Deadline {
 
     /// Returns whether a timer fires before the deadline, and not much too early.
     fn is_early_enough(&self, key: TimerKey) -> bool {
-        key.0 <= self.when && self.when <= key.0 + TOO_EARLY
+        // A deadline that is never is mostly a near one again before the timer fires, as while an answer is
+        // waited for: one that fires for nothing costs less than two that are moved.
+        let latest = if self.when == Time::NEVER { Time::NEVER } else { key.0 + TOO_EARLY };
+        key.0 <= self.when && self.when <= latest
     }
 
     /// Is ready once the deadline has passed, and stays so until it is set anew.
@@ -331,6 +334,28 @@ impl From<Elapsed> for crate::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rt::EventLoop;
+
+    #[test]
+    fn a_deadline_that_is_never_for_a_while_moves_no_timer() {
+        let event_loop = EventLoop::new(Clock::stopped()).unwrap();
+        let handle = event_loop.handle();
+        let mut deadline = Deadline::new(handle.clone());
+        let mut poll = |when| {
+            deadline.set(when);
+            let outcome = deadline.poll_passed(&mut Context::from_waker(Waker::noop()));
+            (outcome.is_pending(), handle.timers().next())
+        };
+        let soon = handle.now() + Duration::from_secs(50);
+        assert_eq!(poll(Time::NEVER), (true, None));
+        assert_eq!(poll(soon), (true, Some(soon)));
+        assert_eq!(poll(Time::NEVER), (true, Some(soon)));
+        assert_eq!(poll(soon + TOO_EARLY), (true, Some(soon)));
+        // But what would fire much too early, or too late, is moved.
+        for moved in [soon + TOO_EARLY * 2, handle.now() + TOO_EARLY] {
+            assert_eq!(poll(moved), (true, Some(moved)));
+        }
+    }
 
     #[test]
     fn timers_fire_in_the_order_of_their_deadlines() {
