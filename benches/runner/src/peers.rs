@@ -37,7 +37,7 @@ pub const ALL: &[Peer] = &[
         name: SNOW,
         origin: Origin::Snow,
         crates: &[],
-        note: "everything it does by default, the access log switched off",
+        note: "everything it does by default, the access log switched off; feature `fine-timers`",
     },
     Peer {
         name: "hyper",
