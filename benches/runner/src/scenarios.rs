@@ -47,7 +47,7 @@ pub const ALL: &[Scenario] = &[
     ),
     rate(
         "varied",
-        "the same, each connection with a number and a field of its own",
+        "a user of its own, and a field, for each connection, behind a hundred routes",
         &["rate", "--path", "/user/", "--varied"],
         Check::Text { path: "/user/100001", body: "100001" },
     ),
