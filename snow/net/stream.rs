@@ -16,15 +16,14 @@ pub(crate) trait Stream {
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>])
     -> Poll<io::Result<usize>>;
 
-    /// Writes what the sending side ends with, as [`poll_write`](Stream::poll_write) does, but for that it
-    /// may be kept back for a moment, so that the end travels with it: one packet and not two. Then comes
-    /// [`shutdown_write`](Stream::shutdown_write), for a close may drop what is kept back.
-    fn poll_write_last(&mut self, cx: &mut Context<'_>, last: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write(cx, &[IoSlice::new(last)])
+    /// Writes as [`poll_write`](Stream::poll_write) does what more follows at once: a
+    /// [file](Stream::poll_send_file), or the [end](Stream::shutdown_write) of the sending side, and not a
+    /// mere close, which may drop it. It may be kept back for a moment, so that both travel together.
+    fn poll_write_more(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write(cx, &[IoSlice::new(buf)])
     }
 
-    /// Sends `head`, kept back for a moment so that it travels with what follows; when that is empty,
-    /// up to `most` bytes of `file` from `offset` on, which are not copied on their way.
+    /// Sends up to `most` bytes of `file` from `offset` on, which are not copied on their way.
     ///
     /// Returns how many bytes there was room for; none, when the file ends before `offset`. Its position
     /// stays where it is.
@@ -36,7 +35,6 @@ pub(crate) trait Stream {
     fn poll_send_file(
         &mut self,
         _cx: &mut Context<'_>,
-        _head: &[u8],
         _file: &File,
         _offset: u64,
         _most: usize,

@@ -317,9 +317,9 @@ impl Stream for TcpStream {
     }
 
     #[cfg(target_os = "linux")]
-    fn poll_write_last(&mut self, cx: &mut Context<'_>, last: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write_more(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         socket::poll_io(&mut self.source, Interest::Write, cx, |io| {
-            SockRef::from(io).send_with_flags(last, MSG_MORE | MSG_NOSIGNAL)
+            SockRef::from(io).send_with_flags(buf, MSG_MORE | MSG_NOSIGNAL)
         })
     }
 
@@ -327,7 +327,6 @@ impl Stream for TcpStream {
     fn poll_send_file(
         &mut self,
         cx: &mut Context<'_>,
-        head: &[u8],
         file: &std::fs::File,
         offset: u64,
         most: usize,
@@ -338,13 +337,11 @@ impl Stream for TcpStream {
         let Ok(offset) = isize::try_from(offset) else {
             return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
         };
+        // No length stands for all.
+        let Some(most) = NonZeroUsize::new(most) else { return Poll::Ready(Ok(0)) };
         // A short count may be the file's end, so it does not mean that there is no more room.
-        socket::poll_io(&mut self.source, Interest::Write, cx, |io| match (head, most) {
-            ([], 0) => Ok(0),
-            ([], most) => {
-                SockRef::from(io).sendfile(file, offset as usize, NonZeroUsize::new(most))
-            }
-            (head, _) => SockRef::from(io).send_with_flags(head, MSG_MORE | MSG_NOSIGNAL),
+        socket::poll_io(&mut self.source, Interest::Write, cx, |io| {
+            SockRef::from(io).sendfile(file, offset as usize, Some(most))
         })
     }
 
@@ -394,14 +391,14 @@ mod tests {
     use super::*;
     use std::{future::poll_fn, io::Read};
 
-    /// Returns whether nothing of what was written last arrived before the end.
+    /// Returns whether nothing of what more followed arrived before that did.
     fn is_kept_back() -> bool {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let connecting = TcpStream::connect(listener.local_addr().unwrap());
         crate::rt::block_on(async {
             let mut stream = connecting.await.unwrap();
             let (mut peer, _) = listener.accept().unwrap();
-            let count = poll_fn(|cx| stream.poll_write_last(cx, b"last")).await.unwrap();
+            let count = poll_fn(|cx| stream.poll_write_more(cx, b"last")).await.unwrap();
             assert_eq!(count, 4);
             peer.set_nonblocking(true).unwrap();
             let early = peer.read(&mut [0]);
@@ -415,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_last_travels_with_the_end() {
+    fn what_more_follows_travels_with_it() {
         // Unless this process stood still for a fifth of a second, each time.
         assert!((0..5).any(|_| is_kept_back()));
     }

@@ -64,19 +64,18 @@ impl Stream for Transport {
         each!(self, stream => Stream::poll_write(stream, cx, bufs))
     }
 
-    fn poll_write_last(&mut self, cx: &mut Context<'_>, last: &[u8]) -> Poll<io::Result<usize>> {
-        each!(self, stream => stream.poll_write_last(cx, last))
+    fn poll_write_more(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self, stream => stream.poll_write_more(cx, buf))
     }
 
     fn poll_send_file(
         &mut self,
         cx: &mut Context<'_>,
-        head: &[u8],
         file: &File,
         offset: u64,
         most: usize,
     ) -> Poll<io::Result<usize>> {
-        each!(self, stream => stream.poll_send_file(cx, head, file, offset, most))
+        each!(self, stream => stream.poll_send_file(cx, file, offset, most))
     }
 
     fn has_input(&self) -> bool {

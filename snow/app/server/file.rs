@@ -100,22 +100,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes what was collected, the head of a file's response last, in such a way that it travels
-    /// with the beginning of the file.
+    /// Writes what was collected, the head of a file's response last.
     pub(super) fn begin_file(
         &mut self,
         mut download: Box<Download>,
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Wait {
-        if self.outbox.is_none() {
-            let sent = self.stream.poll_send_file(cx, output, &download.file, 0, 0);
-            if let Poll::Ready(Ok(count)) = sent {
-                output.drain(..count);
-            }
-        }
-        // What that left, an error above all, is as with any other output.
-        match self.poll_output(output, cx) {
+        match self.poll_output_more(output, cx) {
             Poll::Ready(Err(error)) => {
                 self.record(&mut download.exchange, download.status, 0);
                 self.give_up(&error)
@@ -164,14 +156,14 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         let Download { file, sent, taking, .. } = download;
-        let mut outcome = self.stream.poll_send_file(cx, &[], file, *sent, most);
+        let mut outcome = self.stream.poll_send_file(cx, file, *sent, most);
         if outcome.is_pending() {
             let (now, config) = (self.worker.handle.now(), &self.worker.app.config);
             let taking = *taking.get_or_insert_with(|| Taking::new(now, config));
             ready!(self.poll_stall(taking, cx));
             // An event tells of room only when there is much of it: a slow reader may have made some.
             self.stream.retry_write();
-            outcome = self.stream.poll_send_file(cx, &[], file, *sent, most);
+            outcome = self.stream.poll_send_file(cx, file, *sent, most);
         }
         match outcome {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),

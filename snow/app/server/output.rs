@@ -104,19 +104,19 @@ impl Connection {
         self.poll_send(output, Content::Empty, cx)
     }
 
-    /// Writes what was collected, behind which the sending side ends at once.
-    pub(super) fn poll_last_output(
+    /// Writes what was collected, behind which a file follows at once, or the end of the sending side, in
+    /// such a way that both travel together.
+    pub(super) fn poll_output_more(
         &mut self,
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         if self.outbox.is_none() && !output.is_empty() {
-            match self.stream.poll_write_last(cx, output) {
-                Poll::Ready(Ok(count)) => drop(output.drain(..count)),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {}
+            if let Poll::Ready(count) = self.stream.poll_write_more(cx, output)? {
+                output.drain(..count);
             }
         }
+        // What that left.
         self.poll_output(output, cx)
     }
 

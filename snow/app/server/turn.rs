@@ -67,7 +67,7 @@ impl Connection {
             Halt::Starving => (self.poll_output(output, cx), None),
             Halt::Wait(Wait::File(download)) => return Some(self.begin_file(download, output, cx)),
             Halt::Wait(wait @ Wait::End(End::Answered | End::Linger)) => {
-                (self.poll_last_output(output, cx), Some(wait))
+                (self.poll_output_more(output, cx), Some(wait))
             }
             Halt::Wait(wait) => (self.poll_output(output, cx), Some(wait)),
             Halt::Send(sending) => {
