@@ -114,22 +114,9 @@ impl Fields {
     /// # Errors
     ///
     /// What the client is told.
-    pub(super) fn receive(
-        &mut self,
-        input: &[u8],
-        start: usize,
-        version: Version,
-        config: &Config,
-    ) -> Result<Option<usize>> {
-        match self.repeated_len(&input[start..], version) {
-            Some(len) => Ok(Some(len)),
-            None => self.parse(input, start, version, config),
-        }
-    }
-
     // Apart, as its room for them is.
     #[inline(never)]
-    fn parse(
+    pub(super) fn parse(
         &mut self,
         input: &[u8],
         start: usize,

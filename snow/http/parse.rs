@@ -94,14 +94,6 @@ fn has_end(input: &[u8], scan: &mut Scan) -> bool {
     found
 }
 
-/// Takes the request line, and returns its length; `None` when it is not all there.
-fn receive_line(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
-    match head.repeated_line_len(input) {
-        Some(len) => Ok(Some(len)),
-        None => parse_line(input, config, head),
-    }
-}
-
 /// Takes the request line (RFC 9112, section 3) apart, as far as it is there, and returns its length;
 /// `None` when that is not all.
 #[inline(never)]
@@ -203,12 +195,19 @@ fn parse_version(rest: &[u8]) -> Result<Option<Version>> {
     }
 }
 
-/// Parses a head into `head` and returns its length; `None` when it is not all there.
+/// Parses a head into `head`, as far as it is not the one that is there, and returns its length; `None`
+/// when it is not all there.
 fn parse_whole(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
-    let Some(line_len) = receive_line(input, config, head)? else { return Ok(None) };
-    let Some(fields_len) = head.fields.receive(input, line_len, head.version, config)? else {
-        return Ok(None);
+    let line_len = match head.repeated_line_len(input) {
+        None => parse_line(input, config, head)?,
+        known => known,
     };
+    let Some(line_len) = line_len else { return Ok(None) };
+    let fields_len = match head.fields.repeated_len(&input[line_len..], head.version) {
+        None => head.fields.parse(input, line_len, head.version, config)?,
+        known => known,
+    };
+    let Some(fields_len) = fields_len else { return Ok(None) };
     if head.named.authority.is_some() && head.fields.host().is_some_and(<[u8]>::is_empty) {
         return Err(bad("the Host field is empty and the target has an authority"));
     }
