@@ -64,7 +64,9 @@ fn receive_again(data: &[u8]) {
     let lead = if data.starts_with(b"\r\n") { 2 } else { 0 };
     let end = data[lead..].windows(2).position(|two| two == b"\r\n").expect("a request line");
     let fields = &data[lead + end + 2..];
-    for again in LINES.map(|line| [line, fields].concat()).iter().map(Vec::as_slice).chain([data, data]) {
+    for again in
+        LINES.map(|line| [line, fields].concat()).iter().map(Vec::as_slice).chain([data, data])
+    {
         let mut codec = Codec::new(&SMALL_LIMITS);
         match (request::read(again, &SMALL_LIMITS), codec.receive_head(again)) {
             (Verdict::Accepted(head, len), Ok(Some(taken))) => {

@@ -30,7 +30,8 @@ impl Request {
 
     /// Gives each client a number behind the path, and a field, that no other has.
     pub fn varied(mut self) -> Request {
-        self.varied_at = self.bytes.windows(LINE_END.len()).position(|it| it == LINE_END.as_bytes());
+        self.varied_at =
+            self.bytes.windows(LINE_END.len()).position(|it| it == LINE_END.as_bytes());
         self
     }
 
