@@ -9,15 +9,24 @@ use std::{io, os::fd::AsFd, time::Duration};
 /// What deadlines are met to: those that are nearer to each other are met together, with one wait.
 const SHORTEST: Duration = Duration::from_micros(100);
 
-/// Waits until `source` has something to tell, for `fraction` of a second at the most, and returns whether
-/// it may have.
-pub(super) fn wait(source: &impl AsFd, fraction: Duration) -> io::Result<bool> {
+/// What `mio` counts in, in nanoseconds.
+const MILLISECOND: u32 = 1_000_000;
+
+/// Waits until `source` may have something to tell, if `timeout` is but a fraction of a millisecond, and
+/// returns for how long to wait then; `None` when nothing has come.
+///
+/// Of what is longer it returns the whole milliseconds: the fraction is what is left after them.
+pub(super) fn wait(source: &impl AsFd, timeout: Duration) -> io::Result<Option<Duration>> {
+    let fraction = Duration::from_nanos((timeout.subsec_nanos() % MILLISECOND).into());
+    if fraction < timeout || timeout.is_zero() {
+        return Ok(Some(timeout - fraction));
+    }
     let fraction = fraction.max(SHORTEST);
     let timeout = Timespec { tv_sec: 0, tv_nsec: fraction.subsec_nanos().into() };
     match poll(&mut [PollFd::new(source, PollFlags::IN)], Some(&timeout)) {
-        Ok(count) => Ok(count > 0),
-        // The process may have slept: look.
-        Err(Errno::INTR) => Ok(true),
+        Ok(0) => Ok(None),
+        // The process may have slept when it was interrupted.
+        Ok(_) | Err(Errno::INTR) => Ok(Some(Duration::ZERO)),
         Err(error) => Err(error.into()),
     }
 }

@@ -25,10 +25,6 @@ const EVENTS_PER_WAIT: usize = 1024;
 /// How many such calls one tick makes at the most: sixty thousand sockets can be ready at once.
 const WAITS_PER_TICK: usize = 64;
 
-/// What `mio` counts in on Linux, rounding up.
-#[cfg(all(feature = "fine-timers", target_os = "linux"))]
-const MILLISECOND: Duration = Duration::from_millis(1);
-
 /// What sources are registered for: both directions, and to be told of urgent data.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const ALL: mio::Interest =
@@ -153,14 +149,11 @@ impl Reactor {
     pub(super) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         #[cfg(all(feature = "fine-timers", target_os = "linux"))]
         let timeout = match timeout {
-            Some(left) if Duration::ZERO < left && left < MILLISECOND => {
-                if !super::fraction::wait(&self.registry, left)? {
-                    return Ok(());
-                }
-                Some(Duration::ZERO)
-            }
-            // What is left then is waited for next.
-            timeout => timeout.map(|left| MILLISECOND * left.as_millis() as u32),
+            Some(timeout) => match super::fraction::wait(&self.registry, timeout)? {
+                None => return Ok(()),
+                whole => whole,
+            },
+            None => None,
         };
         let mut is_full = self.wait_once(timeout)?;
         for _ in 1..WAITS_PER_TICK {

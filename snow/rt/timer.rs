@@ -172,8 +172,8 @@ impl Deadline {
     fn is_early_enough(&self, key: TimerKey) -> bool {
         // A deadline that is never is mostly a near one again before the timer fires, as while an answer is
         // waited for: one that fires for nothing costs less than two that are moved.
-        let latest = if self.when == Time::NEVER { Time::NEVER } else { key.0 + TOO_EARLY };
-        key.0 <= self.when && self.when <= latest
+        let is_late_enough = self.when == Time::NEVER || self.when <= key.0 + TOO_EARLY;
+        key.0 <= self.when && is_late_enough
     }
 
     /// Is ready once the deadline has passed, and stays so until it is set anew.
