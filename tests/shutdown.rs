@@ -84,6 +84,27 @@ fn a_stop_before_the_start_is_a_stop() {
     assert!(began.elapsed() < SOON);
 }
 
+/// What is in the queue of a listener that closes is reset, so those who have begun to connect get time to
+/// end that: also when the stop comes while the listener waits.
+#[test]
+#[cfg(target_os = "linux")]
+fn nobody_is_refused_before_handshakes_that_have_begun_are_over() {
+    let (app, _) = app(&Parked::default());
+    let server = serve(app);
+    let addr = server.local_addr();
+    // Each worker waits.
+    thread::sleep(millis(50));
+    let began = Instant::now();
+    server.stop_handle().stop();
+    thread::sleep(millis(10));
+    // Who begins to connect now is passed over.
+    wait_until("nobody listens", || {
+        let outcome = TcpStream::connect_timeout(&addr, millis(1));
+        outcome.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    });
+    assert!(began.elapsed() >= millis(50), "{:?}", began.elapsed());
+}
+
 #[test]
 fn dropping_the_handle_in_the_background_stops_it() {
     let (app, _) = app(&Parked::default());

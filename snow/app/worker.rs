@@ -10,10 +10,10 @@ use super::{
 use crate::{
     Error, ErrorKind,
     http::{Context, PartsKeeper, Preface, Request, Response, reason_text},
-    net::{LAST_ARRIVALS, Listener, TcpListener, Transport, client_of},
+    net::{LastLook, Listener, TcpListener, Transport, client_of},
     rt::{
-        Handle, StopSignal, Stopping, Time, panic_message, race, sleep, spawn, spawn_unpin,
-        timeout, yield_now,
+        Handle, StopSignal, Stopping, Time, panic_message, race, spawn, spawn_unpin, timeout,
+        yield_now,
     },
 };
 use http::{StatusCode, header};
@@ -382,14 +382,13 @@ where
 {
     let mut accepted = 0;
     let mut is_reported = false;
-    let mut is_last_look = false;
-    let mut refuses = None;
+    let mut last_look = LastLook::default();
     loop {
         if worker.is_over() {
             return Ok(());
         }
         if worker.is_stopping() {
-            refuses.get_or_insert_with(|| listener.refuse_arrivals());
+            last_look.refuse_arrivals(&mut listener);
         }
         let next = poll_fn(|cx| poll_next(&mut listener, &worker, &mut is_reported, cx));
         match next.await? {
@@ -402,13 +401,8 @@ where
                 }
                 let _ = timeout(FULL_REST, worker.one_left()).await;
             }
-            Next::End if is_last_look => return Ok(()),
-            Next::End => {
-                is_last_look = true;
-                if refuses == Some(true) {
-                    sleep(LAST_ARRIVALS).await;
-                }
-            }
+            Next::End if last_look.is_over(&mut listener).await => return Ok(()),
+            Next::End => {}
         }
         accepted += 1;
         if accepted % ACCEPTS_PER_TURN == 0 {

@@ -16,7 +16,7 @@ use std::{
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// How long handshakes that have begun may take to end, when a listener is about to close.
-pub(crate) const LAST_ARRIVALS: Duration = Duration::from_millis(50);
+const LAST_ARRIVALS: Duration = Duration::from_millis(50);
 
 /// What connections are accepted from: [`TcpListener`](super::TcpListener) and `UnixListener`.
 pub trait Listener: sealed::Listen<Self::Stream, Self::Peer> + 'static {
@@ -50,6 +50,35 @@ pub(crate) mod sealed {
 
         /// Returns the address of a peer that has one.
         fn remote(peer: &P) -> Option<SocketAddr>;
+    }
+}
+
+/// How a listener that is to stop comes to its end without a reset for those who have begun to connect.
+#[derive(Default)]
+pub(crate) struct LastLook {
+    /// Whether the kernel passes over new ones, once it was asked to.
+    refuses: Option<bool>,
+    is_taken: bool,
+}
+
+impl LastLook {
+    /// Has the kernel pass over those who begin to connect from now on; returns whether it does.
+    pub(crate) fn refuse_arrivals<S, P>(
+        &mut self,
+        listener: &mut impl sealed::Listen<S, P>,
+    ) -> bool {
+        *self.refuses.get_or_insert_with(|| listener.refuse_arrivals())
+    }
+
+    /// Returns whether a listener that has nobody to accept can be closed. The first time it waits for
+    /// handshakes that have begun: the listener is to be asked once more then.
+    pub(crate) async fn is_over<S, P>(&mut self, listener: &mut impl sealed::Listen<S, P>) -> bool {
+        if self.is_taken || !self.refuse_arrivals(listener) {
+            return true;
+        }
+        self.is_taken = true;
+        sleep(LAST_ARRIVALS).await;
+        false
     }
 }
 

@@ -44,7 +44,7 @@ pub use unix::{UnixListener, UnixOptions, UnixStream};
 #[cfg(unix)]
 pub use unix_datagram::UnixDatagram;
 
-pub(crate) use accept::LAST_ARRIVALS;
+pub(crate) use accept::LastLook;
 pub(crate) use address::{Place, client_of};
 pub(crate) use buffer::Scratch;
 pub(crate) use listen::HAS_REUSE_PORT;

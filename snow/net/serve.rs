@@ -1,14 +1,12 @@
 //! A server of raw connections: accept, run a handler for each, contain what goes wrong, stop.
 
 use super::{
-    accept::{LAST_ARRIVALS, Listener},
+    accept::{LastLook, Listener},
     address::client_of,
 };
 use crate::{
     config::Config,
-    rt::{
-        Signals, StopSignal, Stopping, Task, panic_message, sleep, spawn_unpin, timeout, yield_now,
-    },
+    rt::{Signals, StopSignal, Stopping, Task, panic_message, spawn_unpin, timeout, yield_now},
 };
 use slab::Slab;
 use std::{
@@ -259,7 +257,8 @@ where
 {
     let mut stopped = pin!(stop.wait(Stopping::Gracefully));
     let mut accepted: usize = 0;
-    let (mut is_stopping, mut is_last_look) = (false, false);
+    let mut is_stopping = false;
+    let mut last_look = LastLook::default();
     loop {
         let next = poll_fn(|cx| {
             if is_stopping || stopped.as_mut().poll(cx).is_ready() {
@@ -271,11 +270,8 @@ where
         match next.await? {
             _ if stop.is_asked(Stopping::Now) => return Ok(()),
             Some((stream, peer)) => welcome::<L, _, _>(stream, peer, &handler, crowd),
-            None if is_last_look || !listener.refuse_arrivals() => return Ok(()),
-            None => {
-                is_last_look = true;
-                sleep(LAST_ARRIVALS).await;
-            }
+            None if last_look.is_over(&mut listener).await => return Ok(()),
+            None => {}
         }
         accepted += 1;
         if accepted % ACCEPTS_PER_TURN == 0 {
