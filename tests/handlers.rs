@@ -11,7 +11,7 @@ use std::{
     borrow::Cow,
     collections::VecDeque,
     fmt,
-    future::pending,
+    future::{pending, poll_fn},
     io,
     pin::Pin,
     sync::{
@@ -256,6 +256,35 @@ fn errors_of_the_usual_kinds_become_answers() {
         // The client reads why it is at fault, and not why the server is.
         assert_eq!(answer.text() == "a reason\n", status < 500, "{target}: {answer:?}");
         assert!(!answer.text().contains("secret"), "{target}: {answer:?}");
+    }
+}
+
+/// Once when it is called, and once when it is woken.
+#[test]
+fn a_handler_that_waits_is_asked_when_it_has_something_to_say() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let server = serve(Snow::new([get("^/$", move |_: Request| {
+        let count = Arc::clone(&count);
+        let is_woken = Arc::new(AtomicBool::new(false));
+        poll_fn(move |cx| {
+            count.fetch_add(1, Ordering::SeqCst);
+            if is_woken.load(Ordering::SeqCst) {
+                return Poll::Ready("woken");
+            }
+            let (waker, is_woken) = (cx.waker().clone(), Arc::clone(&is_woken));
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(50));
+                is_woken.store(true, Ordering::SeqCst);
+                waker.wake();
+            });
+            Poll::Pending
+        })
+    })]));
+    let mut client = Client::connect(server.local_addr());
+    for answered in 1..=3 {
+        client.get("/").expect(200, "woken");
+        assert_eq!(asked.load(Ordering::SeqCst), 2 * answered);
     }
 }
 

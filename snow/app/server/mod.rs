@@ -197,6 +197,12 @@ impl Connection {
         next.map(Some)
     }
 
+    /// Returns whether what is waited for is a handler that has just been asked, before it was waited for.
+    fn is_asked(&self) -> bool {
+        // Content that came with the request may be waiting to be fed to it.
+        matches!(&self.wait, Wait::Answer(pending) if pending.feed.is_none())
+    }
+
     fn now(&self) -> Time {
         self.worker.handle.now()
     }
@@ -293,7 +299,12 @@ impl Future for Connection {
                 },
             };
             match next {
-                Poll::Ready(next) => self.wait = next,
+                Poll::Ready(next) => {
+                    self.wait = next;
+                    if self.is_asked() && self.outbox.is_none() {
+                        return Poll::Pending;
+                    }
+                }
                 // A peer that has to take something first is timed by `poll_flush`.
                 Poll::Pending if self.outbox.is_some() => {}
                 Poll::Pending => return Poll::Pending,
