@@ -11,7 +11,7 @@ use std::{
     future::IntoFuture,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -159,7 +159,7 @@ impl<T: Send + 'static> Future<T> {
 
     pub(crate) fn into_answer(self) -> Result<Later> {
         let waiter = self.into_waiter()?;
-        Ok(Box::pin(async move {
+        Ok(Later::Made(Box::pin(async move {
             let promise = Arc::clone(&waiter.promise);
             let value = match waiter.await {
                 Ok(value) => value,
@@ -173,7 +173,7 @@ impl<T: Send + 'static> Future<T> {
                     "a Future without a callback cannot be the answer: use Future::new",
                 )),
             }
-        }))
+        })))
     }
 }
 
@@ -307,14 +307,25 @@ impl TimeoutFuture {
         self
     }
 
-    pub(crate) fn into_answer(self) -> Later {
-        let TimeoutFuture { duration, then } = self;
-        Box::pin(async move {
-            sleep(duration).await;
-            match then {
-                Some(then) => then(),
-                None => http::StatusCode::GATEWAY_TIMEOUT.into_response(),
-            }
+    pub(crate) fn into_answer(self) -> Timed {
+        Timed { sleep: sleep(self.duration), then: self.then }
+    }
+}
+
+/// A [`TimeoutFuture`] that is waited for.
+pub(crate) struct Timed {
+    sleep: Sleep,
+    then: Option<Box<dyn FnOnce() -> Response>>,
+}
+
+impl std::future::Future for Timed {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        ready!(Pin::new(&mut self.sleep).poll(cx));
+        Poll::Ready(match self.then.take() {
+            Some(then) => then(),
+            None => http::StatusCode::GATEWAY_TIMEOUT.into_response(),
         })
     }
 }

@@ -1,10 +1,14 @@
 //! What can be returned: an answer now, one that comes later, or a `Result` of either.
 
-use super::future::{Future, TimeoutFuture};
+use super::future::{Future, Timed, TimeoutFuture};
 use crate::{Error, ErrorKind, http::Response};
 use bytes::Bytes;
 use http::StatusCode;
-use std::{borrow::Cow, pin::Pin};
+use std::{
+    borrow::Cow,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 /// What can be turned into a [`Response`] at once.
 ///
@@ -143,7 +147,22 @@ pub(crate) enum Answer {
 }
 
 /// An answer to come.
-pub(crate) type Later = Pin<Box<dyn std::future::Future<Output = Response>>>;
+pub(crate) enum Later {
+    Made(Pin<Box<dyn std::future::Future<Output = Response>>>),
+    /// In place: of ten thousand that wait each piece of memory counts, as it is cold when it is their turn.
+    Timed(Timed),
+}
+
+impl std::future::Future for Later {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        match &mut *self {
+            Later::Made(future) => future.as_mut().poll(cx),
+            Later::Timed(timed) => Pin::new(timed).poll(cx),
+        }
+    }
+}
 
 /// What a handler may return: an answer now or later.
 ///
@@ -179,7 +198,7 @@ where
     F::Output: IntoResponse,
 {
     fn into_reply(self) -> Reply {
-        Reply(Answer::Working(Box::pin(async { self.await.into_response() })))
+        Reply(Answer::Working(Later::Made(Box::pin(async { self.await.into_response() }))))
     }
 }
 
@@ -194,7 +213,7 @@ impl<T: Send + 'static> IntoReply<Now> for Future<T> {
 
 impl IntoReply<Now> for TimeoutFuture {
     fn into_reply(self) -> Reply {
-        Reply(Answer::Working(self.into_answer()))
+        Reply(Answer::Working(Later::Timed(self.into_answer())))
     }
 }
 

@@ -7,6 +7,7 @@
 use super::event_loop::Handle;
 use std::{
     cell::Cell,
+    cmp::Reverse,
     collections::BTreeMap,
     error, fmt,
     future::Future,
@@ -90,7 +91,7 @@ pub(super) type TimerKey = (Time, u64);
 /// All armed timers of one loop, the nearest first.
 #[derive(Default)]
 pub(super) struct Timers {
-    by_deadline: BTreeMap<TimerKey, Waker>,
+    by_deadline: BTreeMap<Reverse<TimerKey>, Waker>,
     last: u64,
 }
 
@@ -98,16 +99,16 @@ impl Timers {
     pub(super) fn arm(&mut self, deadline: Time, waker: Waker) -> TimerKey {
         self.last += 1;
         let key = (deadline, self.last);
-        self.by_deadline.insert(key, waker);
+        self.by_deadline.insert(Reverse(key), waker);
         key
     }
 
     pub(super) fn disarm(&mut self, key: TimerKey) -> Option<Waker> {
-        self.by_deadline.remove(&key)
+        self.by_deadline.remove(&Reverse(key))
     }
 
     pub(super) fn next(&self) -> Option<Time> {
-        self.by_deadline.first_key_value().map(|((deadline, _), _)| *deadline)
+        self.by_deadline.last_key_value().map(|(Reverse((deadline, _)), _)| *deadline)
     }
 
     /// Takes one timer that is due at `now`.
@@ -115,7 +116,7 @@ impl Timers {
         if self.next()? > now {
             return None;
         }
-        self.by_deadline.pop_first().map(|(_, waker)| waker)
+        self.by_deadline.pop_last().map(|(_, waker)| waker)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -124,7 +125,7 @@ impl Timers {
 
     /// Replaces the waker of an armed timer; false when it has fired.
     fn set_waker(&mut self, key: TimerKey, waker: &Waker) -> bool {
-        match self.by_deadline.get_mut(&key) {
+        match self.by_deadline.get_mut(&Reverse(key)) {
             Some(armed) => {
                 armed.clone_from(waker);
                 true

@@ -4,8 +4,10 @@ use super::{Connection, Contained, End, Exchange, Feed, Step, Wait, ending};
 use crate::{Error, ErrorKind, app::reply::Later, http::Response, net::Scratch, rt::Time};
 use http::StatusCode;
 use std::{
+    future::Future,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -46,8 +48,8 @@ impl Connection {
         if let Some(feed) = &mut pending.feed {
             self.poll_feed(feed, cx);
         }
-        let later = pending.later.get();
-        let meanwhile = match catch_unwind(AssertUnwindSafe(|| later.as_mut().poll(cx))) {
+        let later = Pin::new(pending.later.get());
+        let meanwhile = match catch_unwind(AssertUnwindSafe(|| later.poll(cx))) {
             Ok(Poll::Ready(response)) => Meanwhile::Answered(response),
             Ok(Poll::Pending) => self.poll_meanwhile(pending, cx),
             Err(panic) => Meanwhile::Answered(self.panicked(&pending.exchange, &*panic)),
