@@ -158,22 +158,7 @@ impl<T: Send + 'static> Future<T> {
     }
 
     pub(crate) fn into_answer(self) -> Result<Later> {
-        let waiter = self.into_waiter()?;
-        Ok(Later::Made(Box::pin(async move {
-            let promise = Arc::clone(&waiter.promise);
-            let value = match waiter.await {
-                Ok(value) => value,
-                Err(error) => return Response::failed(error),
-            };
-            let then = promise.lock().then.take();
-            match then {
-                Some(then) => then(value),
-                None => Response::failed(Error::new(
-                    ErrorKind::Handler,
-                    "a Future without a callback cannot be the answer: use Future::new",
-                )),
-            }
-        })))
+        Ok(Later::Made(Box::pin(Answering(self.into_waiter()?))))
     }
 }
 
@@ -249,6 +234,7 @@ impl<T> std::future::Future for Waiter<T> {
         drop(state);
         if let Some(sleep) = &mut self.sleep {
             if Pin::new(sleep).poll(cx).is_ready() {
+                self.give_up();
                 let reason = "a Future was not completed in time";
                 return Poll::Ready(Err(Error::new(ErrorKind::HandlerTimeout, reason)));
             }
@@ -257,8 +243,9 @@ impl<T> std::future::Future for Waiter<T> {
     }
 }
 
-impl<T> Drop for Waiter<T> {
-    fn drop(&mut self) {
+impl<T> Waiter<T> {
+    /// Waits no more.
+    fn give_up(&self) {
         let mut state = self.promise.lock();
         if let WaiterSlot::Served = state.waiter {
             return;
@@ -268,6 +255,34 @@ impl<T> Drop for Waiter<T> {
         let left = std::mem::replace(&mut state.result, ResultSlot::Taken);
         drop(state);
         drop(left);
+    }
+}
+
+impl<T> Drop for Waiter<T> {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+/// The answer that is made of what was waited for.
+struct Answering<T>(Waiter<T>);
+
+impl<T> std::future::Future for Answering<T> {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        let value = match ready!(Pin::new(&mut self.0).poll(cx)) {
+            Ok(value) => value,
+            Err(error) => return Poll::Ready(Response::failed(error)),
+        };
+        let then = self.0.promise.lock().then.take();
+        Poll::Ready(match then {
+            Some(then) => then(value),
+            None => Response::failed(Error::new(
+                ErrorKind::Handler,
+                "a Future without a callback cannot be the answer: use Future::new",
+            )),
+        })
     }
 }
 
