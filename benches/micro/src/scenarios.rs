@@ -18,6 +18,9 @@ pub const ROUTES: Scenario =
     Scenario { name: "routes", load: &["rate", "--path", "/user/123"], requests: 6_400 };
 pub const VARIED: Scenario =
     Scenario { name: "varied", load: &["rate", "--path", "/user/", "--varied"], requests: 6_400 };
+/// Answers that come a moment later.
+pub const WAITING: Scenario =
+    Scenario { name: "waiting", load: &["rate", "--path", "/sleep/1"], requests: 6_400 };
 const ECHO: Scenario = Scenario {
     name: "echo",
     load: &["rate", "--path", "/echo", "--post", "16384"],
@@ -25,7 +28,7 @@ const ECHO: Scenario = Scenario {
 };
 pub const FRESH: Scenario = Scenario { name: "fresh", load: &["fresh"], requests: 3_200 };
 
-pub const ALL: &[Scenario] = &[PLAINTEXT, PIPELINED, JSON, ROUTES, VARIED, ECHO, FRESH];
+pub const ALL: &[Scenario] = &[PLAINTEXT, PIPELINED, JSON, ROUTES, VARIED, WAITING, ECHO, FRESH];
 
 pub fn find(name: &str) -> Option<&'static Scenario> {
     ALL.iter().find(|scenario| scenario.name == name)
