@@ -306,6 +306,39 @@ fn a_bounded_wait_ends_with_504() {
 }
 
 #[test]
+fn what_a_callback_holds_is_let_go_before_its_failure_is_answered() {
+    for limit in [None, Some(Duration::from_secs(1))] {
+        let held = Arc::new(());
+        let watched = Arc::downgrade(&held);
+        let held = Mutex::new(Some(held));
+        let lot = Lot::default();
+        let parking = lot.clone();
+        let handler = move |_: Request| {
+            let held = held.lock().unwrap().take();
+            let future = Future::new(move |value: String| {
+                drop(held);
+                value
+            });
+            match limit {
+                None => future,
+                Some(limit) => {
+                    // Somebody could complete it still.
+                    parking.park(&future);
+                    future.timeout(limit)
+                }
+            }
+        };
+        let app = Snow::new([get("^/$", handler)]).on_error(move |error: &Error| {
+            (error.status(), if watched.upgrade().is_none() { "let go" } else { "held" })
+        });
+        let answer = app.test_client().unwrap().get("/").send();
+        assert_eq!(answer.status(), if limit.is_some() { 504 } else { 500 });
+        assert_eq!(answer.text(), "let go");
+        assert_eq!(lot.len(), usize::from(limit.is_some()));
+    }
+}
+
+#[test]
 fn it_can_be_awaited() {
     let lot = Lot::default();
     let (plain, bounded) = (lot.clone(), lot.clone());

@@ -150,3 +150,24 @@ fn a_server_whose_future_is_dropped_listens_no_more_and_cuts_its_connections() {
         Ok(())
     });
 }
+
+#[test]
+fn a_server_that_was_cut_listens_no_more() {
+    for is_urgent in [true, false] {
+        run(async move {
+            let app = Snow::new([get("^/$", |_| "hello")]);
+            let app = app.configure(|config| config.shutdown_timeout = Duration::ZERO);
+            let server = app.bind("127.0.0.1:0").expect("binds");
+            let (addr, stop) = (server.local_addr(), server.stop_handle());
+            let serving = spawn(server.into_future());
+            rest(&mut request(addr, "/").await?).await?;
+            if is_urgent {
+                stop.stop_now()
+            } else {
+                stop.stop()
+            }
+            serving.await.expect("ends");
+            TcpListener::bind(addr).map(drop)
+        });
+    }
+}

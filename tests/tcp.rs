@@ -17,6 +17,10 @@ use std::{
     net::{Shutdown, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -646,6 +650,59 @@ fn a_stop_with_nobody_there_is_at_once_and_an_urgent_one_too() {
         stop.stop();
         serving.await.unwrap();
     });
+}
+
+#[test]
+fn a_stop_ends_though_clients_keep_connecting() {
+    // Whose kernel cannot pass over newcomers, as it is somebody else's, is stopped by the time.
+    let inherited = || TcpListener::from_std(std::net::TcpListener::bind("127.0.0.1:0")?);
+    let own = || {
+        let mut options = ListenOptions::default();
+        options.backlog = 64;
+        TcpListener::listen("127.0.0.1:0".parse().unwrap(), &options)
+    };
+    for (listener, shutdown_timeout) in
+        [(own as fn() -> _, Duration::from_secs(3600)), (inherited, millis(300))]
+    {
+        let (is_over, connected) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let (is_over, connected) = (&is_over, &connected);
+        let (addr_is, addr) = mpsc::channel();
+        let began = Instant::now();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let addr: SocketAddr = addr.recv().unwrap();
+                thread::scope(|scope| {
+                    for _ in 0..16 {
+                        scope.spawn(|| {
+                            while !is_over.load(Ordering::SeqCst) && began.elapsed() < PATIENCE {
+                                if std::net::TcpStream::connect_timeout(&addr, millis(100)).is_ok()
+                                {
+                                    connected.fetch_add(1, Ordering::SeqCst);
+                                }
+                            }
+                        });
+                    }
+                });
+            });
+            run(async move {
+                let listener = listener().unwrap();
+                addr_is.send(listener.local_addr().unwrap()).unwrap();
+                let server = serve(listener, |_, _| {
+                    thread::sleep(millis(2));
+                    async { Ok(()) }
+                });
+                let server = server.shutdown_timeout(shutdown_timeout);
+                let stop = server.stop_handle();
+                let serving = spawn(server.into_future());
+                while connected.load(Ordering::SeqCst) < 100 {
+                    sleep(millis(1)).await;
+                }
+                stop.stop();
+                serving.await.unwrap();
+                is_over.store(true, Ordering::SeqCst);
+            });
+        });
+    }
 }
 
 #[test]

@@ -271,17 +271,16 @@ impl<T> std::future::Future for Answering<T> {
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        let value = match ready!(Pin::new(&mut self.0).poll(cx)) {
-            Ok(value) => value,
-            Err(error) => return Poll::Ready(Response::failed(error)),
-        };
+        let outcome = ready!(Pin::new(&mut self.0).poll(cx));
+        // What it holds is let go, whether it is called or not.
         let then = self.0.promise.lock().then.take();
-        Poll::Ready(match then {
-            Some(then) => then(value),
-            None => Response::failed(Error::new(
+        Poll::Ready(match (outcome, then) {
+            (Ok(value), Some(then)) => then(value),
+            (Ok(_), None) => Response::failed(Error::new(
                 ErrorKind::Handler,
                 "a Future without a callback cannot be the answer: use Future::new",
             )),
+            (Err(error), _) => Response::failed(error),
         })
     }
 }

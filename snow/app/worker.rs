@@ -197,6 +197,11 @@ impl Worker {
         self.is_over.get()
     }
 
+    /// Waits until what is left of the connections is cut, at which every task is woken; it is true then.
+    async fn cut(&self) -> bool {
+        poll_fn(|_| if self.is_over() { Poll::Ready(true) } else { Poll::Pending }).await
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.get().is_some()
     }
@@ -401,7 +406,9 @@ where
                 }
                 let _ = timeout(FULL_REST, worker.one_left()).await;
             }
-            Next::End if last_look.is_over(&mut listener).await => return Ok(()),
+            Next::End if race(last_look.is_over(&mut listener), worker.cut()).await => {
+                return Ok(());
+            }
             Next::End => {}
         }
         accepted += 1;

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     config::Config,
-    rt::{Signals, StopSignal, Stopping, Task, panic_message, spawn_unpin, timeout, yield_now},
+    rt::{
+        Signals, StopSignal, Stopping, Task, panic_message, race, sleep, spawn_unpin, timeout,
+        yield_now,
+    },
 };
 use slab::Slab;
 use std::{
@@ -228,13 +231,18 @@ where
     let crowd = Crowd::new(server.max_connections, server.max_connections_per_address);
     let crowd = CutOnDrop(Rc::new(crowd));
     let serving = async {
-        let outcome = accept_all(listener, handler, &crowd.0, &stop).await;
-        let mut urged = pin!(stop.wait(Stopping::Now));
-        let all_left = poll_fn(|cx| match urged.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => crowd.0.poll_fewer_than(1, cx),
+        let mut over = pin!(async {
+            stop.wait(Stopping::Gracefully).await;
+            race(sleep(shutdown_timeout), stop.wait(Stopping::Now)).await;
         });
-        let _ = timeout(shutdown_timeout, all_left).await;
+        let accepting = async { Some(accept_all(listener, handler, &crowd.0, &stop).await) };
+        let cut = async {
+            over.as_mut().await;
+            None
+        };
+        let Some(outcome) = race(accepting, cut).await else { return Ok(()) };
+        let all_left = poll_fn(|cx| crowd.0.poll_fewer_than(1, cx));
+        let _ = timeout(shutdown_timeout, race(all_left, over)).await;
         outcome
     };
     Signals::during(signals.as_ref(), &stop, serving).await
@@ -267,8 +275,11 @@ where
             }
             crowd.poll_next(&mut listener, cx).map_ok(Some)
         });
-        match next.await? {
-            _ if stop.is_asked(Stopping::Now) => return Ok(()),
+        let next = next.await?;
+        if is_stopping {
+            last_look.refuse_arrivals(&mut listener);
+        }
+        match next {
             Some((stream, peer)) => welcome::<L, _, _>(stream, peer, &handler, crowd),
             None if last_look.is_over(&mut listener).await => return Ok(()),
             None => {}

@@ -88,9 +88,10 @@ impl Clock {
 /// Orders timers by deadline; the second half tells apart what is due at the same nanosecond.
 pub(super) type TimerKey = (Time, u64);
 
-/// All armed timers of one loop, the nearest first.
+/// All armed timers of one loop.
 #[derive(Default)]
 pub(super) struct Timers {
+    /// The latest first: the map is searched from there, and most that are armed are among the latest.
     by_deadline: BTreeMap<Reverse<TimerKey>, Waker>,
     last: u64,
 }

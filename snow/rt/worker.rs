@@ -49,11 +49,6 @@ impl StopSignal {
         poll_fn(|cx| waiter.poll(how, cx)).await;
     }
 
-    /// Returns whether a stop was asked for that is at least as urgent as `how`.
-    pub(crate) fn is_asked(&self, how: Stopping) -> bool {
-        self.lock().stopping >= how
-    }
-
     fn lock(&self) -> MutexGuard<'_, Signal> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
