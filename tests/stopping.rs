@@ -38,9 +38,6 @@ const DEADLINE: Duration = Duration::from_secs(3);
 
 const CLIENTS: usize = 48;
 
-/// What a process that has nothing to wait for takes to end, at the most.
-const SOON: Duration = Duration::from_secs(5);
-
 fn rounds() -> usize {
     env::var(ROUNDS).map_or(4, |rounds| rounds.parse().expect("a number"))
 }
@@ -500,12 +497,9 @@ fn catches_sigterm(process: &Spawned) -> bool {
     u64::from_str_radix(caught.trim(), 16).unwrap() & 1 << 14 != 0
 }
 
-/// But for one that comes while `signal-hook` has its handler installed and not listed yet: some microseconds,
-/// or longer when another process has the core just then.
 #[test]
 fn a_signal_while_it_starts_is_not_lost() {
-    let (count, mut lost) = (5 * rounds(), 0);
-    for _ in 0..count {
+    for _ in 0..5 * rounds() {
         let mut process =
             Spawned::new(Process::command(0).stdout(Stdio::null()).stderr(Stdio::null()));
         let deadline = Instant::now() + PATIENCE;
@@ -514,15 +508,6 @@ fn a_signal_while_it_starts_is_not_lost() {
         }
         process.signal("TERM");
         // As a failure, if it does not listen yet.
-        let deadline = Instant::now() + SOON;
-        while process.try_wait().unwrap().is_none() {
-            if Instant::now() > deadline {
-                lost += 1;
-                process.signal("TERM");
-                process.ended_within(PATIENCE);
-            }
-            thread::sleep(millis(1));
-        }
+        process.ended_within(PATIENCE);
     }
-    assert!(lost <= count / 20, "{lost} of {count}");
 }
