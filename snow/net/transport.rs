@@ -12,12 +12,13 @@ use std::{
 };
 
 /// One of the streams there are.
+///
+/// What is not TCP is behind a pointer: that there are others takes neither room of the connections that are
+/// most, nor more than one look.
 pub(crate) enum Transport {
     Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(UnixStream),
-    /// The end of a test client's pipe.
-    Pipe(ServerPipe),
+    /// A Unix socket, or the end of a test client's pipe.
+    Other(Box<dyn Stream>),
 }
 
 impl From<TcpStream> for Transport {
@@ -29,13 +30,13 @@ impl From<TcpStream> for Transport {
 #[cfg(unix)]
 impl From<UnixStream> for Transport {
     fn from(stream: UnixStream) -> Transport {
-        Transport::Unix(stream)
+        Transport::Other(Box::new(stream))
     }
 }
 
 impl From<ServerPipe> for Transport {
     fn from(stream: ServerPipe) -> Transport {
-        Transport::Pipe(stream)
+        Transport::Other(Box::new(stream))
     }
 }
 
@@ -44,16 +45,14 @@ macro_rules! each {
     ($transport:ident, $stream:ident => $work:expr) => {
         match $transport {
             Transport::Tcp($stream) => $work,
-            #[cfg(unix)]
-            Transport::Unix($stream) => $work,
-            Transport::Pipe($stream) => $work,
+            Transport::Other($stream) => $work,
         }
     };
 }
 
 impl Stream for Transport {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        each!(self, stream => Stream::poll_read(stream, cx, buf))
+        each!(self, stream => stream.poll_read(cx, buf))
     }
 
     fn poll_write(
@@ -61,7 +60,7 @@ impl Stream for Transport {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self, stream => Stream::poll_write(stream, cx, bufs))
+        each!(self, stream => stream.poll_write(cx, bufs))
     }
 
     fn poll_write_more(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
