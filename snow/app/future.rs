@@ -158,7 +158,7 @@ impl<T: Send + 'static> Future<T> {
     }
 
     pub(crate) fn into_answer(self) -> Result<Later> {
-        Ok(Later::Made(Box::pin(Answering(self.into_waiter()?))))
+        Ok(Later::Promised(Box::pin(Answering(self.into_waiter()?))))
     }
 }
 

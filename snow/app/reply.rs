@@ -140,17 +140,30 @@ pub struct Reply(pub(crate) Answer);
 /// When an answer comes.
 pub(crate) enum Answer {
     Now(Response),
-    /// When the handler has done its work.
-    Working(Later),
-    /// When somebody else completes it: what a stopping server does not wait for.
-    Parked(Later),
+    Later(Later),
 }
+
+type Boxed = Pin<Box<dyn std::future::Future<Output = Response>>>;
 
 /// An answer to come.
 pub(crate) enum Later {
-    Made(Pin<Box<dyn std::future::Future<Output = Response>>>),
-    /// In place: of ten thousand that wait each piece of memory counts, as it is cold when it is their turn.
+    /// When the handler has done its work.
+    Made(Boxed),
+    /// When somebody completes it.
+    Promised(Boxed),
+    /// When its time has come. In place: of ten thousand that wait each piece of memory counts, as it is cold
+    /// when it is their turn.
     Timed(Timed),
+}
+
+impl Later {
+    /// Returns whether somebody else is to complete it: what a stopping server does not wait for.
+    pub(crate) fn is_parked(&self) -> bool {
+        match self {
+            Later::Promised(_) => true,
+            Later::Made(_) | Later::Timed(_) => false,
+        }
+    }
 }
 
 impl std::future::Future for Later {
@@ -158,7 +171,7 @@ impl std::future::Future for Later {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
         match &mut *self {
-            Later::Made(future) => future.as_mut().poll(cx),
+            Later::Made(future) | Later::Promised(future) => future.as_mut().poll(cx),
             Later::Timed(timed) => Pin::new(timed).poll(cx),
         }
     }
@@ -198,14 +211,14 @@ where
     F::Output: IntoResponse,
 {
     fn into_reply(self) -> Reply {
-        Reply(Answer::Working(Later::Made(Box::pin(async { self.await.into_response() }))))
+        Reply(Answer::Later(Later::Made(Box::pin(async { self.await.into_response() }))))
     }
 }
 
 impl<T: Send + 'static> IntoReply<Now> for Future<T> {
     fn into_reply(self) -> Reply {
         match self.into_answer() {
-            Ok(later) => Reply(Answer::Parked(later)),
+            Ok(later) => Reply(Answer::Later(later)),
             Err(error) => error.into_reply(),
         }
     }
@@ -213,7 +226,7 @@ impl<T: Send + 'static> IntoReply<Now> for Future<T> {
 
 impl IntoReply<Now> for TimeoutFuture {
     fn into_reply(self) -> Reply {
-        Reply(Answer::Working(Later::Timed(self.into_answer())))
+        Reply(Answer::Later(Later::Timed(self.into_answer())))
     }
 }
 

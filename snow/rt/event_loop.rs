@@ -215,7 +215,7 @@ impl EventLoop {
         let now = Cell::new(clock.now());
         let root = Arc::new(Root { woken: AtomicBool::new(true), inbox: Arc::clone(&inbox) });
         let inner =
-            Inner { reactor, timers: RefCell::default(), tasks: Tasks::new(inbox), clock, now };
+            Inner { reactor, timers: Timers::new().into(), tasks: Tasks::new(inbox), clock, now };
         Ok(EventLoop { handle: Handle(Rc::new(inner)), root })
     }
 

@@ -8,10 +8,11 @@ use super::event_loop::Handle;
 use std::{
     cell::Cell,
     cmp::Reverse,
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     error, fmt,
     future::Future,
     io,
+    num::NonZeroU32,
     ops::Add,
     pin::Pin,
     task::{Context, Poll, Waker},
@@ -86,22 +87,31 @@ impl Clock {
 }
 
 /// Orders timers by deadline; the second half tells apart what is due at the same nanosecond.
-pub(super) type TimerKey = (Time, u64);
+pub(super) type TimerKey = (Time, NonZeroU32);
 
 /// All armed timers of one loop.
-#[derive(Default)]
 pub(super) struct Timers {
     /// The latest first: the map is searched from there, and most that are armed are among the latest.
     by_deadline: BTreeMap<Reverse<TimerKey>, Waker>,
-    last: u64,
+    /// The second half of the last key.
+    last: NonZeroU32,
 }
 
 impl Timers {
+    pub(super) fn new() -> Timers {
+        Timers { by_deadline: BTreeMap::new(), last: NonZeroU32::MAX }
+    }
+
     pub(super) fn arm(&mut self, deadline: Time, waker: Waker) -> TimerKey {
-        self.last += 1;
-        let key = (deadline, self.last);
-        self.by_deadline.insert(Reverse(key), waker);
-        key
+        loop {
+            // After four billion timers the numbers begin anew: one may be taken still.
+            self.last = self.last.checked_add(1).unwrap_or(NonZeroU32::MIN);
+            let key = (deadline, self.last);
+            if let Entry::Vacant(place) = self.by_deadline.entry(Reverse(key)) {
+                place.insert(waker);
+                return key;
+            }
+        }
     }
 
     pub(super) fn disarm(&mut self, key: TimerKey) -> Option<Waker> {
@@ -145,15 +155,17 @@ const TOO_EARLY: Duration = Duration::from_secs(10);
 /// Moving it later is a store: the timer that is armed fires early, finds the deadline moved, and is
 /// armed again; one that would fire much too early is armed anew at once. It wakes the task that polled it
 /// last when it was armed, so one task polls it for its whole life.
+///
+/// It has no handle of its loop, since each connection has one already: whoever owns it hands in the same
+/// each time, and disarms it in the end.
 pub(crate) struct Deadline {
-    handle: Handle,
     when: Time,
     armed: Option<TimerKey>,
 }
 
 impl Deadline {
-    pub(crate) fn new(handle: Handle) -> Deadline {
-        Deadline { handle, when: Time::NEVER, armed: None }
+    pub(crate) fn new(when: Time) -> Deadline {
+        Deadline { when, armed: None }
     }
 
     pub(crate) fn set(&mut self, when: Time) {
@@ -165,8 +177,8 @@ impl Deadline {
     }
 
     /// Returns whether the timer that is armed will do: whoever has polled the deadline need not do so anew.
-    pub(crate) fn is_watched(&self) -> bool {
-        let now = self.handle.now();
+    pub(crate) fn is_watched(&self, handle: &Handle) -> bool {
+        let now = handle.now();
         self.armed.is_some_and(|key| now < key.0 && self.is_early_enough(key))
     }
 
@@ -179,8 +191,8 @@ impl Deadline {
     }
 
     /// Is ready once the deadline has passed, and stays so until it is set anew.
-    pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = self.handle.now();
+    pub(crate) fn poll_passed(&mut self, handle: &Handle, cx: &mut Context<'_>) -> Poll<()> {
+        let now = handle.now();
         if self.when <= now {
             return Poll::Ready(());
         }
@@ -189,27 +201,22 @@ impl Deadline {
             if key.0 <= now {
                 self.armed = None;
             } else if !self.is_early_enough(key) {
-                self.disarm();
+                self.disarm(handle);
             }
         }
         if self.armed.is_none() && self.when < Time::NEVER {
-            self.armed = Some(self.handle.timers().arm(self.when, cx.waker().clone()));
+            self.armed = Some(handle.timers().arm(self.when, cx.waker().clone()));
         }
         Poll::Pending
     }
 
-    fn disarm(&mut self) {
+    /// Takes the timer away, if one is armed.
+    pub(crate) fn disarm(&mut self, handle: &Handle) {
         if let Some(key) = self.armed.take() {
             // Dropping a waker may drop a task, which may own a timer: after the borrow has ended.
-            let waker = self.handle.timers().disarm(key);
+            let waker = handle.timers().disarm(key);
             drop(waker);
         }
-    }
-}
-
-impl Drop for Deadline {
-    fn drop(&mut self) {
-        self.disarm();
     }
 }
 
@@ -237,7 +244,8 @@ pub struct Sleep(SleepState);
 
 enum SleepState {
     New(Duration),
-    Armed(Handle, TimerKey),
+    /// The key in its halves, beside which there is room for what tells the states apart.
+    Armed(Handle, Time, NonZeroU32),
     Done,
 }
 
@@ -250,12 +258,13 @@ impl Future for Sleep {
                 let handle = Handle::current();
                 // The time of the tick may be long ago.
                 let until = handle.precise_now() + *duration;
-                let key = handle.timers().arm(until, cx.waker().clone());
-                self.0 = SleepState::Armed(handle, key);
+                let (deadline, number) = handle.timers().arm(until, cx.waker().clone());
+                self.0 = SleepState::Armed(handle, deadline, number);
                 Poll::Pending
             }
-            SleepState::Armed(handle, key) => {
-                if key.0 > handle.now() && handle.timers().set_waker(*key, cx.waker()) {
+            &SleepState::Armed(ref handle, deadline, number) => {
+                let key = (deadline, number);
+                if deadline > handle.now() && handle.timers().set_waker(key, cx.waker()) {
                     return Poll::Pending;
                 }
                 self.0 = SleepState::Done;
@@ -268,8 +277,8 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let SleepState::Armed(handle, key) = &self.0 {
-            let waker = handle.timers().disarm(*key);
+        if let &SleepState::Armed(ref handle, deadline, number) = &self.0 {
+            let waker = handle.timers().disarm((deadline, number));
             drop(waker);
         }
     }
@@ -342,10 +351,10 @@ mod tests {
     fn a_deadline_that_is_never_for_a_while_moves_no_timer() {
         let event_loop = EventLoop::new(Clock::stopped()).unwrap();
         let handle = event_loop.handle();
-        let mut deadline = Deadline::new(handle.clone());
+        let mut deadline = Deadline::new(Time::NEVER);
         let mut poll = |when| {
             deadline.set(when);
-            let outcome = deadline.poll_passed(&mut Context::from_waker(Waker::noop()));
+            let outcome = deadline.poll_passed(handle, &mut Context::from_waker(Waker::noop()));
             (outcome.is_pending(), handle.timers().next())
         };
         let soon = handle.now() + Duration::from_secs(50);
@@ -361,7 +370,7 @@ mod tests {
 
     #[test]
     fn timers_fire_in_the_order_of_their_deadlines() {
-        let mut timers = Timers::default();
+        let mut timers = Timers::new();
         let start = Time(0);
         for millis in [30, 10, 20, 10] {
             timers.arm(start + Duration::from_millis(millis), Waker::noop().clone());
@@ -375,8 +384,17 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_is_taken_still_is_passed_over() {
+        let mut timers = Timers::new();
+        let first = timers.arm(Time::NEVER, Waker::noop().clone());
+        timers.last = NonZeroU32::MAX;
+        assert_ne!(timers.arm(Time::NEVER, Waker::noop().clone()), first);
+        assert_eq!(timers.len(), 2);
+    }
+
+    #[test]
     fn a_disarmed_timer_does_not_fire() {
-        let mut timers = Timers::default();
+        let mut timers = Timers::new();
         let key = timers.arm(Time(5), Waker::noop().clone());
         assert!(timers.disarm(key).is_some());
         assert!(timers.pop_due(Time::NEVER).is_none());

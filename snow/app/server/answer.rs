@@ -9,15 +9,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 /// An answer to come.
 pub(super) struct Pending {
     pub(super) later: Contained<Later>,
     pub(super) exchange: Exchange,
-    /// Whether somebody else is to complete it: what a stopping server does not wait for.
-    pub(super) is_parked: bool,
     /// When the handler's time is over.
     pub(super) until: Time,
     /// When a client that has closed its sending side counts as gone.
@@ -27,15 +25,18 @@ pub(super) struct Pending {
 }
 
 impl Connection {
-    /// Waits for an answer, and sends it.
-    pub(super) fn poll_answer(
-        &mut self,
-        pending: &mut Pending,
-        cx: &mut Context<'_>,
-    ) -> Poll<Wait> {
+    /// Waits for the answer that is pending, and sends it.
+    pub(super) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Wait> {
+        // Taken out while it is polled.
+        let Some(mut pending) = self.pending.take() else { return Poll::Ready(Wait::Turn) };
         Scratch::with(|Scratch { output, .. }| {
-            let step = ready!(self.poll_answer_into(pending, output, cx));
-            Poll::Ready(self.settle(step, output, cx).unwrap_or_default())
+            match self.poll_answer_into(&mut pending, output, cx) {
+                Poll::Ready(step) => Poll::Ready(self.settle(step, output, cx).unwrap_or_default()),
+                Poll::Pending => {
+                    self.pending = Some(pending);
+                    Poll::Pending
+                }
+            }
         })
     }
 
@@ -73,7 +74,7 @@ impl Connection {
         if let Some(feed) = &mut pending.feed {
             feed.recount(cx);
         }
-        if pending.is_parked && worker.is_stopping() {
+        if worker.is_stopping() && pending.later.get().is_parked() {
             return Meanwhile::Answered(worker.answer_shutdown());
         }
         let stalls = pending.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls);
@@ -81,7 +82,7 @@ impl Connection {
             return Meanwhile::Left;
         }
         self.deadline.set(pending.until.min(pending.grace).min(stalls));
-        if self.deadline.poll_passed(cx).is_pending() {
+        if self.deadline.poll_passed(&self.worker.handle, cx).is_pending() {
             return Meanwhile::Nothing;
         }
         let now = self.now();

@@ -129,7 +129,7 @@ impl Connection {
                 let is_too_slow = incoming.pace.is_below(rate, after, self.now());
                 // More has to come in this time.
                 self.deadline.set(incoming.pace.seen + after);
-                if is_too_slow || self.deadline.poll_passed(cx).is_ready() {
+                if is_too_slow || self.deadline.poll_passed(&self.worker.handle, cx).is_ready() {
                     return Poll::Ready(Err(too_slow()));
                 }
                 return Poll::Pending;
@@ -140,7 +140,6 @@ impl Connection {
         let is_complete = self.gather(incoming, &mut rest)?;
         incoming.pace.progress(before - incoming.limit, now, stall);
         self.keep(rest);
-        self.is_starving = false;
         Poll::Ready(Ok(is_complete))
     }
 

@@ -249,7 +249,7 @@ impl Connection {
         let (rate, after) = (config.min_write_rate, config.write_timeout);
         let is_too_slow = taking.pace.is_below(rate, after, self.now());
         self.deadline.set(taking.stalls);
-        match self.deadline.poll_passed(cx) {
+        match self.deadline.poll_passed(&self.worker.handle, cx) {
             Poll::Pending if !is_too_slow => Poll::Pending,
             _ => Poll::Ready(()),
         }
@@ -292,7 +292,7 @@ impl Connection {
             return Poll::Ready(self.abandon(outgoing));
         }
         self.deadline.set(feed_stalls.min(outgoing.grace));
-        ready!(self.deadline.poll_passed(cx));
+        ready!(self.deadline.poll_passed(&self.worker.handle, cx));
         if outgoing.grace <= self.now() {
             return Poll::Ready(self.abandon(outgoing));
         }
@@ -394,6 +394,8 @@ impl Connection {
 
     /// Ends the connection, or says what is to be waited for before.
     pub(super) fn end(&mut self, end: End) -> Option<Wait> {
+        // Whoever was to answer does so for nobody.
+        self.pending = None;
         match end {
             End::Close => None,
             // What it has sent would turn the close into a reset, which may overtake the answer.
@@ -426,11 +428,11 @@ impl Connection {
                 match self.stream.poll_read(cx, input) {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
                     Poll::Ready(Ok(_)) => {}
-                    Poll::Pending => return self.deadline.poll_passed(cx),
+                    Poll::Pending => return self.deadline.poll_passed(&self.worker.handle, cx),
                 }
             }
             cx.waker().wake_by_ref();
-            self.deadline.poll_passed(cx)
+            self.deadline.poll_passed(&self.worker.handle, cx)
         })
     }
 }

@@ -90,13 +90,15 @@ impl Connection {
 
     /// Returns whether the connection waits for the peer already, as it did before this turn: one task
     /// polls it for its whole life.
-    fn is_waiting(&self) -> bool {
-        self.wants_input() && self.stream.is_awaited() && self.deadline.is_watched()
+    pub(super) fn is_waiting(&self) -> bool {
+        self.wants_input()
+            && self.stream.is_awaited()
+            && self.deadline.is_watched(&self.worker.handle)
     }
 
     /// Returns whether more has to be read before anything can be done.
     fn wants_input(&self) -> bool {
-        self.inbox.is_empty() || self.is_starving
+        self.inbox.is_empty() || self.inbox.is_starving()
     }
 
     /// Ends a connection whose socket has failed.
@@ -157,7 +159,7 @@ impl Connection {
     /// Looks after what is left of the input.
     #[inline(never)]
     fn check_inbox(&mut self, step: Step, output: &mut Vec<u8>) -> Step {
-        if self.is_starving && self.has_begun() {
+        if self.inbox.is_starving() && self.has_begun() {
             if self.worker.is_overfull() {
                 return self.refuse(overfull(), None, output);
             }
@@ -175,13 +177,16 @@ impl Connection {
     /// Keeps what is left of the input.
     fn end_input(&mut self, step: &Step, rest: &[u8]) {
         // A body that was fed to its handler may have been read beyond its end meanwhile.
-        self.is_starving = matches!(step, Break(Halt::Starving)) && self.inbox.is_empty();
+        let is_starving = matches!(step, Break(Halt::Starving)) && self.inbox.is_empty();
         self.keep(rest);
+        if is_starving {
+            self.inbox.set_starving();
+        }
     }
 
     /// Returns whether a request has begun to arrive: an empty line is none.
     fn has_begun(&self) -> bool {
-        !matches!(&*self.inbox, b"" | b"\r" | b"\r\n")
+        !matches!(self.inbox.bytes(), b"" | b"\r" | b"\r\n")
     }
 
     /// The peer has ended its sending side.
@@ -201,7 +206,7 @@ impl Connection {
         {
             self.deadline.set(self.deadline.when().min(until));
         }
-        ready!(self.deadline.poll_passed(cx));
+        ready!(self.deadline.poll_passed(&self.worker.handle, cx));
         Poll::Ready(match self.phase {
             Phase::FirstByte | Phase::Idle => ending(End::Close),
             Phase::Drain { .. } => ending(End::Linger),
@@ -254,7 +259,7 @@ impl Connection {
             return self.refuse(overfull(), Some(Exchange { route: None, record }), output);
         }
         let parts = request.parts_mut();
-        parts.remote = self.remote;
+        parts.remote = self.remote.addr();
         let route = worker.find(parts);
         let exchange = Exchange { route, record };
         match route {
@@ -414,21 +419,22 @@ impl Connection {
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Step {
-        let (later, is_parked) = match reply.0 {
-            Answer::Working(later) => (later, false),
-            Answer::Parked(later) => (later, true),
+        let later = match reply.0 {
+            Answer::Later(later) => Contained::new(later),
             Answer::Now(mut response) => {
                 return self.respond(&mut response, exchange, feed, output);
             }
         };
         let timeout = self.worker.handler_timeout(exchange.route);
         let until = timeout.map_or(Time::NEVER, |timeout| self.now() + timeout);
-        let later = Contained::new(later);
-        let mut pending = Pending { later, exchange, is_parked, until, grace: Time::NEVER, feed };
+        let mut pending = Pending { later, exchange, until, grace: Time::NEVER, feed };
         // Many are ready at the first look.
         match self.poll_answer_into(&mut pending, output, cx) {
             Poll::Ready(step) => step,
-            Poll::Pending => Break(Halt::Wait(Wait::Answer(Box::new(pending)))),
+            Poll::Pending => {
+                self.pending = Some(pending);
+                Break(Halt::Wait(Wait::Answer))
+            }
         }
     }
 
