@@ -1,5 +1,7 @@
 //! The report of `strace -c`.
 
+use std::str::SplitAsciiWhitespace;
+
 /// Returns the number of all calls: the fourth field of the line `total`.
 pub fn total_calls(report: &str) -> Option<u64> {
     calls_on(report, "total")
@@ -10,10 +12,20 @@ pub fn calls_to(report: &str, name: &str) -> u64 {
     calls_on(report, name).unwrap_or(0)
 }
 
+/// Returns how many calls to `name` failed.
+pub fn errors_of(report: &str, name: &str) -> u64 {
+    let words = words_on(report, name);
+    // The field is empty when none did.
+    words.and_then(|mut words| words.nth(4)?.parse().ok()).unwrap_or(0)
+}
+
 fn calls_on(report: &str, last_word: &str) -> Option<u64> {
-    let mut lines = report.lines().map(|line| line.split_ascii_whitespace());
-    let mut words = lines.find(|words| words.clone().next_back() == Some(last_word))?;
-    words.nth(3)?.parse().ok()
+    words_on(report, last_word)?.nth(3)?.parse().ok()
+}
+
+fn words_on<'a>(report: &'a str, last_word: &str) -> Option<SplitAsciiWhitespace<'a>> {
+    let mut lines = report.lines().map(str::split_ascii_whitespace);
+    lines.find(|words| words.clone().next_back() == Some(last_word))
 }
 
 #[cfg(test)]
@@ -33,6 +45,7 @@ mod tests {
         assert_eq!(calls_to(REPORT, "read"), 4162);
         assert_eq!(calls_to(REPORT, "epoll_wait"), 1000);
         assert_eq!(calls_to(REPORT, "wait"), 0);
+        assert_eq!((errors_of(REPORT, "read"), errors_of(REPORT, "epoll_wait")), (3, 0));
     }
 
     #[test]

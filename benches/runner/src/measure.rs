@@ -3,7 +3,7 @@
 //! A round starts every server afresh. Where nothing is held, all of them run at once and are given
 //! work in turns of a tenth of a second, so that a ratio compares neighbours in time; a server that
 //! has no work costs the others nothing. Where ten thousand connections are held, one server runs
-//! at a time.
+//! at a time, and all of them several times a round.
 
 use crate::{
     check::Checked,
@@ -13,16 +13,20 @@ use crate::{
     run::{Run, Sample},
     scenarios::{Holds, Scenario},
     server::Program,
-    syscalls,
+    syscalls::{self, Calls},
 };
 
 const SLICE_SECONDS: f64 = 0.1;
+
+/// How often each server that holds connections is started in a round: two such runs of one server, seconds
+/// apart, differ by a tenth and sometimes by a third, so that of few a ratio says nothing.
+const STARTS_PER_ROUND: usize = 5;
 
 /// All samples of one server in one scenario: the same number, in the same order, for each server.
 pub struct Series<'a> {
     program: &'a Program,
     pub samples: Vec<Sample>,
-    pub syscalls: Option<f64>,
+    pub syscalls: Option<Calls>,
     /// Why it could not be measured to the end.
     failure: Option<String>,
 }
@@ -88,10 +92,12 @@ impl Table<'_> {
     }
 
     fn measure_one_by_one(&mut self, options: &Options) {
-        for series in &mut self.series {
-            let amount = Amount::Slices { count: 1, seconds: options.seconds };
-            let program = series.program;
-            series.record(|| Run::start(options, self.scenario, program, amount)?.slice());
+        let amount = Amount::Slices { count: 1, seconds: options.seconds };
+        for _ in 0..STARTS_PER_ROUND {
+            for series in &mut self.series {
+                let program = series.program;
+                series.record(|| Run::start(options, self.scenario, program, amount)?.slice());
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
     run::Sample,
     statistics::{median, paired_ratio},
     summary,
+    syscalls::Calls,
 };
 use std::{fs, path::Path};
 
@@ -22,7 +23,7 @@ pub struct Row {
     pub per_second: f64,
     pub p50_us: f64,
     pub p99_us: f64,
-    pub syscalls: Option<f64>,
+    pub syscalls: Option<Calls>,
     pub bytes_per_conn: Option<f64>,
     pub disturbed: usize,
     pub slices: usize,
@@ -126,14 +127,14 @@ fn markdown(table: &Table) -> String {
     let mut text = format!(
         "## {}\n\n\
          | server | CPU µs/request | to the floor | to the best peer | requests/s | p50 ms | p99 ms \
-         | system calls/request | bytes/connection |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+         | system calls/request | of them waits | bytes/connection |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
         table.scenario.title
     );
     let rows = rows(table);
     for row in &rows {
         text.push_str(&format!(
-            "| {} | {:.3} | {} | {} | {:.0} | {:.3} | {:.3} | {} | {} |\n",
+            "| {} | {:.3} | {} | {} | {:.0} | {:.3} | {:.3} | {} | {} | {} |\n",
             row.name,
             row.cpu_us,
             or_dash(row.to_floor, 3),
@@ -141,7 +142,8 @@ fn markdown(table: &Table) -> String {
             row.per_second,
             row.p50_us / 1000.0,
             row.p99_us / 1000.0,
-            or_dash(row.syscalls, 2),
+            or_dash(row.syscalls.map(|calls| calls.all), 2),
+            or_dash(row.syscalls.map(|calls| calls.waits), 2),
             or_dash(row.bytes_per_conn, 0),
         ));
     }
