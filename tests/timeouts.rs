@@ -374,6 +374,43 @@ fn an_idle_connection_that_is_used_again_has_all_its_time_again() {
     client.get("/").expect(200, "hello");
 }
 
+/// When an answer comes later the timer of the answer before it may be armed still, or none: whoever sends
+/// nothing any more, or not all of a head, is noticed all the same.
+#[test]
+fn a_connection_is_timed_after_an_answer_that_came_later() {
+    let server = served(|config| {
+        config.keep_alive_timeout = millis(600);
+        config.head_timeout = SHORT;
+    });
+    for is_first in [true, false] {
+        let answered_later = || {
+            let mut client = Client::connect(server.local_addr());
+            if !is_first {
+                client.get("/").expect(200, "hello");
+            }
+            let began = Instant::now();
+            client.get("/slow").expect(200, "slow");
+            (client, began)
+        };
+        let (mut client, began) = answered_later();
+        client.expect_end();
+        let (took, least) = (began.elapsed(), millis(300 + 600));
+        assert!((least..least + SLACK).contains(&took), "it took {took:?}");
+
+        let (mut client, _) = answered_later();
+        let began = Instant::now();
+        client.send("GET / HT");
+        client.read().expect_failure(408);
+        expect_short(began);
+
+        let (mut client, _) = answered_later();
+        let both = ["GET /slow HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"];
+        client.send(&both.concat());
+        client.read().expect(200, "slow");
+        client.read().expect(200, "hello");
+    }
+}
+
 #[test]
 fn a_handler_at_work_is_no_idle_connection() {
     let server = served(|config| {
