@@ -2,15 +2,19 @@
 
 mod util;
 
-use snow::{Future, Request, Response, Snow, TimeoutFuture, get, post};
+use futures_core::Stream;
+use snow::{Future, Request, Response, Result, Snow, TimeoutFuture, get, post};
 use std::{
-    io::{ErrorKind, Write},
+    future::Future as _,
+    io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    pin::Pin,
     process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     thread,
     time::{Duration, Instant},
 };
@@ -178,6 +182,63 @@ fn a_request_that_is_on_its_way_to_an_idle_connection_is_answered() {
     answer.expect(200, "hello");
     answer.expect_close(true);
     idle.expect_end();
+}
+
+/// Content that is made slowly: a piece at once, and its end after a while.
+enum Slowly {
+    Begins,
+    Ends(snow::Sleep),
+}
+
+impl Stream for Slowly {
+    type Item = Result<&'static str>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match &mut *self {
+            Slowly::Begins => {
+                *self = Slowly::Ends(snow::sleep(millis(300)));
+                Poll::Ready(Some(Ok("slowly")))
+            }
+            Slowly::Ends(sleep) => Pin::new(sleep).poll(cx).map(|()| None),
+        }
+    }
+}
+
+/// A connection becomes idle during the stop where the head of its answer was sent before: it has the time of one
+/// that was idle then, and not that of one that is kept.
+#[test]
+fn a_connection_that_becomes_idle_during_the_stop_is_closed_soon() {
+    let app = || {
+        let app = Snow::new([
+            get("^/$", |_| "hello"),
+            get("^/slowly$", |_| Response::stream(Slowly::Begins)),
+            post("^/unread$", |_: Request| "unread").streaming(),
+        ]);
+        app.workers(1).configure(|config| config.keep_alive_timeout = Duration::from_secs(20))
+    };
+    let upload = "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1";
+    let download = "GET /slowly HTTP/1.1\r\nHost: a\r\n\r\n";
+    // How the answer begins before the stop, and what ends the exchange after it.
+    for (request, begins, rest) in [(download, "slowly", ""), (upload, "unread", "2")] {
+        let server = serve(app());
+        let mut client = Client::connect(server.local_addr());
+        client.get("/").expect(200, "hello");
+        client.send(request);
+        let mut answer = Vec::new();
+        while !String::from_utf8_lossy(&answer).contains(begins) {
+            let mut buf = [0; 1024];
+            let count = client.stream().read(&mut buf).unwrap();
+            assert_ne!(count, 0, "the connection ended");
+            answer.extend_from_slice(&buf[..count]);
+        }
+        let began = Instant::now();
+        server.stop_handle().stop();
+        wait_until("nobody listens", || is_refused(server.local_addr()));
+        client.send(rest);
+        client.read_all();
+        assert!(server.wait().is_ok());
+        assert!(began.elapsed() < SOON, "{begins}: it took {:?}", began.elapsed());
+    }
 }
 
 #[test]

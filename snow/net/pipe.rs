@@ -134,6 +134,11 @@ impl Stream for ServerPipe {
         !self.0.borrow().to_server.is_empty()
     }
 
+    fn is_awaited(&self) -> bool {
+        let shared = self.0.borrow();
+        shared.to_server.is_empty() && shared.left.is_none() && shared.server.is_some()
+    }
+
     fn retry_write(&mut self) {}
 
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left> {

@@ -94,6 +94,8 @@ impl Connection {
         self.wants_input()
             && self.stream.is_awaited()
             && self.deadline.is_watched(&self.worker.handle)
+            // It waits less long then.
+            && !self.worker.is_stopping()
     }
 
     /// Returns whether more has to be read before anything can be done.
