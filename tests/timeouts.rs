@@ -405,7 +405,7 @@ fn a_connection_is_timed_after_an_answer_that_came_later() {
 
         let (mut client, _) = answered_later();
         let both = ["GET /slow HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"];
-        client.send(&both.concat());
+        client.send(both.concat());
         client.read().expect(200, "slow");
         client.read().expect(200, "hello");
     }
