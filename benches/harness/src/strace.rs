@@ -2,6 +2,15 @@
 
 use std::str::SplitAsciiWhitespace;
 
+/// What a loop waits with, by the names of the kernel.
+pub const WAITS: [&str; 7] =
+    ["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6"];
+
+/// Returns the number of calls that wait.
+pub fn waits(report: &str) -> u64 {
+    WAITS.iter().map(|name| calls_to(report, name)).sum()
+}
+
 /// Returns the number of all calls: the fourth field of the line `total`.
 pub fn total_calls(report: &str) -> Option<u64> {
     calls_on(report, "total")
@@ -44,6 +53,7 @@ mod tests {
         assert_eq!(total_calls(REPORT), Some(5162));
         assert_eq!(calls_to(REPORT, "read"), 4162);
         assert_eq!(calls_to(REPORT, "epoll_wait"), 1000);
+        assert_eq!(waits(REPORT), 1000);
         assert_eq!(calls_to(REPORT, "wait"), 0);
         assert_eq!((errors_of(REPORT, "read"), errors_of(REPORT, "epoll_wait")), (3, 0));
     }

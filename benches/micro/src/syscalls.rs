@@ -5,8 +5,6 @@ use crate::{Result, programs::Programs, scenarios::Scenario, traced::Tracer};
 use harness::strace;
 use std::fs;
 
-const WAITS: [&str; 2] = ["epoll_wait", "epoll_pwait"];
-
 /// Returns the calls that each further request makes.
 pub fn per_request(programs: &Programs, scenario: &Scenario) -> Result<f64> {
     let few = count(programs, scenario, scenario.requests)?;
@@ -21,5 +19,5 @@ fn count(programs: &Programs, scenario: &Scenario, requests: u64) -> Result<u64>
     Tracer { command }.run(programs, scenario, requests)?;
     let report = fs::read_to_string(path)?;
     let total = strace::total_calls(&report).ok_or("strace counted nothing")?;
-    Ok(total - WAITS.iter().map(|name| strace::calls_to(&report, name)).sum::<u64>())
+    Ok(total - strace::waits(&report))
 }

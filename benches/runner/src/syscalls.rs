@@ -23,10 +23,6 @@ const REQUESTS: u64 = 8_000;
 /// How long a counter may take to attach to all threads.
 const ATTACH: Duration = Duration::from_millis(400);
 
-/// What a loop waits with, by the names of the kernel.
-const WAITS: [&str; 7] =
-    ["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6"];
-
 /// What connections are accepted with.
 const ACCEPTS: [&str; 2] = ["accept", "accept4"];
 
@@ -81,7 +77,7 @@ impl Counter {
             Counter::Perf => {
                 let mut perf = Command::new("perf");
                 perf.args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter"]);
-                for wait in WAITS {
+                for wait in strace::WAITS {
                     perf.args(["-e", &format!("{ENTERED}{wait}")]);
                 }
                 for accept in ACCEPTS {
@@ -139,10 +135,9 @@ fn calls_in_perf(report: &str) -> Option<Calls> {
 
 fn calls_in_strace(report: &str) -> Option<Calls> {
     let all = strace::total_calls(report)? as f64;
-    let waits = WAITS.iter().map(|name| strace::calls_to(report, name)).sum::<u64>();
     // Whoever has gone by then counts as nobody, too.
     let accepts = ACCEPTS.iter().map(|name| strace::errors_of(report, name)).sum::<u64>();
-    Some(Calls { all, waits: (waits + accepts) as f64 })
+    Some(Calls { all, waits: (strace::waits(report) + accepts) as f64 })
 }
 
 #[cfg(test)]
