@@ -68,8 +68,7 @@ impl Worker {
     pub(super) fn new(app: Arc<App>) -> Rc<Worker> {
         let handle = Handle::current();
         let names = app.router.entries().iter().map(|entry| entry.pattern.group_names());
-        let context = Context { states: Arc::clone(&app.states), group_names: names.collect() };
-        let context = Arc::new(context);
+        let context = Arc::new(Context::new(Arc::clone(&app.states), names.collect()));
         Rc::new(Worker {
             preface: RefCell::new(Preface::new(app.config.server_header.as_ref())),
             preface_until: Cell::new(handle.now()),

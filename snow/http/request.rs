@@ -18,7 +18,10 @@ use std::{
     net::SocketAddr,
     ptr,
     str::FromStr,
-    sync::{Arc, Weak},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// The HTTP version of a request; a later 1.x counts as 1.1.
@@ -49,6 +52,14 @@ pub(crate) struct Context {
     pub(crate) states: Arc<States>,
     /// The names of each route's groups; those without a name are `None`.
     pub(crate) group_names: Vec<Vec<Option<String>>>,
+    /// The [number](number_of) of the thread that keeps the storage of these requests, or [`NOWHERE`].
+    home: AtomicUsize,
+}
+
+impl Context {
+    pub(crate) fn new(states: Arc<States>, group_names: Vec<Vec<Option<String>>>) -> Context {
+        Context { states, group_names, home: AtomicUsize::new(NOWHERE) }
+    }
 }
 
 /// The storage of a request.
@@ -96,58 +107,43 @@ const KEPT_PARTS: usize = 64;
 /// Capacity of a head above which its storage is not kept.
 const KEPT_HEAD_BYTES: usize = 4096;
 
+// Boxed as requests hold them: they are passed on, not copied.
+#[allow(clippy::vec_box, reason = "boxes go in and out")]
+type Spare = RefCell<Vec<Box<Parts>>>;
+
 thread_local! {
-    static SPARE: RefCell<Spare> = const { RefCell::new(Spare::new()) };
+    /// Storage of requests that have been dropped on this thread.
+    static SPARE: Spare = const { RefCell::new(Vec::new()) };
 }
 
-/// Storage of requests that have been dropped on a thread.
-struct Spare {
-    /// What the requests belong to whose storage is kept; mostly one.
-    contexts: Vec<Weak<Context>>,
-    // Boxed as requests hold them: they are passed on, not copied.
-    #[allow(clippy::vec_box, reason = "boxes go in and out")]
-    parts: Vec<Box<Parts>>,
-}
+/// Where requests are at home whose storage is not kept.
+const NOWHERE: usize = 0;
 
-impl Spare {
-    const fn new() -> Spare {
-        Spare { contexts: Vec::new(), parts: Vec::new() }
-    }
-
-    fn wants(&self, parts: &Parts) -> bool {
-        let is_small = parts.head.capacity() <= KEPT_HEAD_BYTES;
-        // A request may outlast its server, or be dropped where another serves: its state is not kept.
-        let is_of = |context: &Weak<Context>| is_same(context, &parts.context);
-        is_small && self.parts.len() < KEPT_PARTS && self.contexts.iter().any(is_of)
-    }
-}
-
-fn is_same(one: &Weak<Context>, other: &Arc<Context>) -> bool {
-    ptr::eq(one.as_ptr(), Arc::as_ptr(other))
+/// Returns the number of this thread, whose storage `spare` is: no other has the same meanwhile.
+fn number_of(spare: &Spare) -> usize {
+    ptr::from_ref(spare).addr()
 }
 
 /// Has a thread keep the storage of a worker's requests that are dropped on it, until this is.
 pub(crate) struct PartsKeeper {
-    context: Weak<Context>,
+    context: Arc<Context>,
 }
 
 impl PartsKeeper {
     pub(crate) fn new(context: &Arc<Context>) -> PartsKeeper {
-        let context = Arc::downgrade(context);
-        SPARE.with_borrow_mut(|spare| spare.contexts.push(context.clone()));
-        PartsKeeper { context }
+        context.home.store(SPARE.with(number_of), Ordering::Relaxed);
+        PartsKeeper { context: Arc::clone(context) }
     }
 }
 
 impl Drop for PartsKeeper {
     fn drop(&mut self) {
+        self.context.home.store(NOWHERE, Ordering::Relaxed);
         let own = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            spare.contexts.retain(|context| !context.ptr_eq(&self.context));
-            let all = mem::take(&mut spare.parts).into_iter();
+            let all = spare.take().into_iter();
             let (own, others): (Vec<_>, _) =
-                all.partition(|parts| is_same(&self.context, &parts.context));
-            spare.parts = others;
+                all.partition(|parts| Arc::ptr_eq(&parts.context, &self.context));
+            spare.replace(others);
             own
         });
         // Not under the borrow: the program's state is dropped with the last of them.
@@ -176,7 +172,7 @@ pub struct Request {
 impl Request {
     /// Makes a request of a worker, in used storage if there is some.
     pub(crate) fn new(context: &Arc<Context>) -> Request {
-        let Some(mut parts) = SPARE.with_borrow_mut(|spare| spare.parts.pop()) else {
+        let Some(mut parts) = SPARE.with_borrow_mut(Vec::pop) else {
             return Request { parts: Some(Box::new(Parts::new(Arc::clone(context)))) };
         };
         if !Arc::ptr_eq(&parts.context, context) {
@@ -396,9 +392,11 @@ impl Drop for Request {
         }
         // A thread that ends keeps nothing.
         let _ = SPARE.try_with(|spare| {
+            // A request may outlast its server, or be dropped where another serves: its state is not kept.
+            let is_at_home = parts.context.home.load(Ordering::Relaxed) == number_of(spare);
             let mut spare = spare.borrow_mut();
-            if spare.wants(&parts) {
-                spare.parts.push(parts);
+            if is_at_home && parts.head.capacity() <= KEPT_HEAD_BYTES && spare.len() < KEPT_PARTS {
+                spare.push(parts);
             }
         });
     }
