@@ -222,9 +222,9 @@ impl Conn {
         preface: &Preface,
         config: &Config,
     ) {
-        if let Some((framing, owed)) = self.begin_response(out, response, preface, config) {
-            self.writing = Writing::Content { framing, owed };
-        }
+        let Writing::Response(mut owed) = self.writing else { return };
+        let framing = self.begin_response(&mut owed, out, response, preface, config);
+        self.writing = Writing::Content { framing, owed };
     }
 
     /// Writes the head of the answer that is owed, whose content is in memory and sent behind it by
@@ -236,23 +236,24 @@ impl Conn {
         preface: &Preface,
         config: &Config,
     ) -> (bool, After) {
-        match self.begin_response(out, response, preface, config) {
-            Some((framing, owed)) => (framing != Framing::Nothing, self.after(owed)),
-            None => (false, After::Close { lingers: false }),
-        }
+        let Writing::Response(mut owed) = self.writing else {
+            return (false, After::Close { lingers: false });
+        };
+        let framing = self.begin_response(&mut owed, out, response, preface, config);
+        (framing != Framing::Nothing, self.after(&owed))
     }
 
-    /// Writes a head; `None` when no answer is owed.
-    // Into both of its callers, so that what it returns stays in registers.
-    #[inline(always)]
+    /// Writes the head of the answer that is `owed`.
+    // What is owed stays where it is, as below: a copy of it would wait until what was just changed in it is
+    // stored.
     fn begin_response(
-        &mut self,
+        &self,
+        owed: &mut Owed,
         out: &mut Vec<u8>,
         response: &Response,
         preface: &Preface,
         config: &Config,
-    ) -> Option<(Framing, Owed)> {
-        let Writing::Response(mut owed) = self.writing else { return None };
+    ) -> Framing {
         // A client that was never told to go on may or may not send its content: what comes next
         // could be taken for either (RFC 9110, section 10.1.1).
         if let Reading::Content { is_continue_due: true, .. } = self.reading {
@@ -262,8 +263,7 @@ impl Conn {
         if self.declared_content() > config.max_drain_bytes.into() {
             owed.is_keep_alive = false;
         }
-        let framing = encode::write_head(out, response, &mut owed, preface);
-        Some((framing, owed))
+        encode::write_head(out, response, owed, preface)
     }
 
     /// Returns whether content may follow the head that was written.
@@ -324,13 +324,13 @@ impl Conn {
             }
             Framing::Chunked => encode::write_last_chunk(out, trailers),
         }
-        Ok(self.after(owed))
+        Ok(self.after(&owed))
     }
 
     /// Ends a response whose content, if it has any, was sent behind its head by whoever holds it.
     pub(crate) fn finish_whole(&mut self) -> After {
         match self.writing {
-            Writing::Content { owed, .. } => self.after(owed),
+            Writing::Content { owed, .. } => self.after(&owed),
             Writing::Nothing | Writing::Response(_) | Writing::Closed => {
                 After::Close { lingers: false }
             }
@@ -338,7 +338,7 @@ impl Conn {
     }
 
     /// Says what is to be done once the response that was owed is written.
-    fn after(&mut self, owed: Owed) -> After {
+    fn after(&mut self, owed: &Owed) -> After {
         self.writing = Writing::Nothing;
         match self.reading {
             Reading::Head(_) if owed.is_keep_alive => After::NextRequest,

@@ -78,7 +78,10 @@ pub(crate) fn write_head(
         }
     }
     if let Announced::Length(length) = announced {
-        out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+        // One by one: a copy of them all would wait until each of them is stored.
+        for digit in itoa::Buffer::new().format(length).bytes() {
+            out.push(digit);
+        }
     }
     for (name, value) in &response.headers {
         match is_servers(name) {
