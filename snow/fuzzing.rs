@@ -5,7 +5,7 @@
 
 use crate::{
     Config, ErrorKind, HeaderName, HeaderValue, Request,
-    http::{Conn, ContentFraming, Context, PartsKeeper, Piece},
+    http::{Conn, ContentFraming, PartsKeeper, Piece},
 };
 use std::sync::Arc;
 
@@ -37,11 +37,7 @@ pub enum Content {
 
 thread_local! {
     /// For the life of the thread, so that a codec has what others have left, as connections have.
-    static KEEPER: (Arc<Context>, PartsKeeper) = {
-        let context = Arc::default();
-        let keeper = PartsKeeper::new(&context);
-        (context, keeper)
-    };
+    static KEEPER: PartsKeeper = PartsKeeper::new(Arc::default(), Vec::new());
 }
 
 /// One connection's codec, without an application.
@@ -54,7 +50,7 @@ pub struct Codec<'a> {
 impl<'a> Codec<'a> {
     /// Makes the codec of a new connection.
     pub fn new(config: &'a Config) -> Codec<'a> {
-        let request = KEEPER.with(|(context, _)| Request::new(context));
+        let request = KEEPER.with(|keeper| Request::new(keeper.context()));
         Codec { conn: Conn::new(), config, request }
     }
 

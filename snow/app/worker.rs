@@ -45,10 +45,9 @@ const RETRY_AFTER: &str = "1";
 pub(super) struct Worker {
     pub(super) app: Arc<App>,
     pub(super) handle: Handle,
-    /// One for each worker, so that counting its owners costs nothing between cores.
-    context: Arc<Context>,
-    /// Dropped on the worker's thread, with its last connection.
-    _parts_keeper: PartsKeeper,
+    /// One for each worker, so that counting the owners of the context costs nothing between cores; dropped on
+    /// the worker's thread, with its last connection.
+    parts_keeper: PartsKeeper,
     caches: RefCell<Caches>,
     preface: RefCell<Preface>,
     /// Until when its date is true.
@@ -68,13 +67,11 @@ impl Worker {
     pub(super) fn new(app: Arc<App>) -> Rc<Worker> {
         let handle = Handle::current();
         let names = app.router.entries().iter().map(|entry| entry.pattern.group_names());
-        let context = Arc::new(Context::new(Arc::clone(&app.states), names.collect()));
         Rc::new(Worker {
             preface: RefCell::new(Preface::new(app.config.server_header.as_ref())),
             preface_until: Cell::new(handle.now()),
             handle,
-            _parts_keeper: PartsKeeper::new(&context),
-            context,
+            parts_keeper: PartsKeeper::new(Arc::clone(&app.states), names.collect()),
             caches: RefCell::default(),
             stopping: Cell::new(None),
             connections: Cell::new(0),
@@ -86,7 +83,7 @@ impl Worker {
     }
 
     pub(super) fn context(&self) -> &Arc<Context> {
-        &self.context
+        self.parts_keeper.context()
     }
 
     /// Finds the route of a request, and leaves with it what that needs.

@@ -244,8 +244,9 @@ impl Conn {
     }
 
     /// Writes the head of the answer that is `owed`.
-    // What is owed stays where it is, as below: a copy of it would wait until what was just changed in it is
-    // stored.
+    // What is owed is passed by reference, here and to `after`: read as a whole soon after one part was
+    // changed, it would be waited for until that is stored.
+    #[inline(never)]
     fn begin_response(
         &self,
         owed: &mut Owed,

@@ -47,19 +47,12 @@ impl fmt::Display for Version {
 pub(crate) type States = Vec<(TypeId, Box<dyn Any + Send + Sync>)>;
 
 /// What all requests of one worker have in common.
-#[derive(Default)]
 pub(crate) struct Context {
     pub(crate) states: Arc<States>,
     /// The names of each route's groups; those without a name are `None`.
     pub(crate) group_names: Vec<Vec<Option<String>>>,
     /// The [number](number_of) of the thread that keeps the storage of these requests, or [`NOWHERE`].
     home: AtomicUsize,
-}
-
-impl Context {
-    pub(crate) fn new(states: Arc<States>, group_names: Vec<Vec<Option<String>>>) -> Context {
-        Context { states, group_names, home: AtomicUsize::new(NOWHERE) }
-    }
 }
 
 /// The storage of a request.
@@ -124,30 +117,30 @@ fn number_of(spare: &Spare) -> usize {
     ptr::from_ref(spare).addr()
 }
 
-/// Has a thread keep the storage of a worker's requests that are dropped on it, until this is.
+/// Has this thread keep the storage of a worker's requests that are dropped on it, until this is.
 pub(crate) struct PartsKeeper {
     context: Arc<Context>,
 }
 
 impl PartsKeeper {
-    pub(crate) fn new(context: &Arc<Context>) -> PartsKeeper {
-        context.home.store(SPARE.with(number_of), Ordering::Relaxed);
-        PartsKeeper { context: Arc::clone(context) }
+    pub(crate) fn new(states: Arc<States>, group_names: Vec<Vec<Option<String>>>) -> PartsKeeper {
+        let home = AtomicUsize::new(SPARE.with(number_of));
+        PartsKeeper { context: Arc::new(Context { states, group_names, home }) }
+    }
+
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
     }
 }
 
 impl Drop for PartsKeeper {
     fn drop(&mut self) {
         self.context.home.store(NOWHERE, Ordering::Relaxed);
-        let own = SPARE.try_with(|spare| {
-            let all = spare.take().into_iter();
-            let (own, others): (Vec<_>, _) =
-                all.partition(|parts| Arc::ptr_eq(&parts.context, &self.context));
-            spare.replace(others);
-            own
+        // None of them is the last to have a share in the program's state, whose drop may come back here: this
+        // has one, too.
+        let _ = SPARE.try_with(|spare| {
+            spare.borrow_mut().retain(|parts| !Arc::ptr_eq(&parts.context, &self.context));
         });
-        // Not under the borrow: the program's state is dropped with the last of them.
-        drop(own);
     }
 }
 
