@@ -10,9 +10,9 @@ use edge::{
     Outcome::{self, Refused},
     Row, check, join, row,
 };
-use snow::Config;
+use snow::{Config, Response, Snow, get};
 use std::{
-    io::Write,
+    io::{Read, Write},
     net::TcpStream,
     time::{Duration, Instant},
 };
@@ -397,4 +397,25 @@ fn a_server_that_is_full_says_so_to_the_program() {
     third.read().expect(200, "hello");
     wait_until("they have left", || counters.connections() == 1);
     assert_eq!(counters.starved(), 1, "once for all of the time");
+}
+
+#[test]
+fn shared_content_that_waits_is_not_memory_held() {
+    static BIG: [u8; 8 << 20] = [b'x'; 8 << 20];
+    let routes = [get("^/big$", |_| Response::bytes(&BIG[..])), get("^/$", |_| "hello")];
+    let app = Snow::new(routes).workers(1).configure(|config| config.max_buffered_bytes = 1 << 20);
+    let server = app.bind("127.0.0.1:0").unwrap().start().unwrap();
+    let ask = |target: &str| {
+        let mut client = TcpStream::connect(server.local_addr()).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        client.write_all(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).unwrap();
+        let mut start = [0; 15];
+        client.read_exact(&mut start).unwrap();
+        (client, start)
+    };
+    // They read the first bytes and no more.
+    let deaf: Vec<_> = (0..8).map(|_| ask("/big")).collect();
+    let (_, start) = ask("/");
+    assert_eq!(start, *b"HTTP/1.1 200 OK");
+    drop(deaf);
 }

@@ -4,7 +4,15 @@ mod edge;
 mod util;
 
 use edge::{NEIGHBOUR, join};
-use std::{io::Write, time::Instant};
+use futures_core::Stream;
+use snow::{Bytes, Request, Response, Result, Snow, get};
+use std::{
+    io::Write,
+    pin::Pin,
+    sync::atomic::{AtomicUsize, Ordering},
+    task::{Context, Poll},
+    time::Instant,
+};
 use util::{Arrival, Client, in_every_arrival, serve};
 
 /// A request and its answer.
@@ -396,4 +404,35 @@ fn glued_to_a_neighbour() {
         expect_answer(&mut client, kind);
         client.read().expect(200, "7");
     }
+}
+
+/// A stream of one piece.
+struct Once(Option<&'static [u8]>);
+
+impl Stream for Once {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(|piece| Ok(Bytes::from_static(piece))))
+    }
+}
+
+#[test]
+fn pipelined_streams_leave_others_their_turns() {
+    static STREAMED: AtomicUsize = AtomicUsize::new(0);
+    static BEFORE: AtomicUsize = AtomicUsize::new(usize::MAX);
+    let stream = |_: Request| {
+        STREAMED.fetch_add(1, Ordering::SeqCst);
+        Response::stream(Once(Some(b"x")))
+    };
+    let other = |_: Request| {
+        BEFORE.store(STREAMED.load(Ordering::SeqCst), Ordering::SeqCst);
+        "other"
+    };
+    let mut client = Snow::new([get("^/s$", stream), get("^/o$", other)]).test_client().unwrap();
+    let (busy, patient) = (client.connect(), client.connect());
+    busy.write("GET /s HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2000).as_bytes());
+    patient.write(b"GET /o HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.settle();
+    assert!(BEFORE.load(Ordering::SeqCst) <= 64, "{BEFORE:?} requests came first");
 }

@@ -271,6 +271,43 @@ fn a_panic_of_a_task_is_logged_and_reaches_who_awaits_it() {
     }
 }
 
+/// Panics when it is dropped.
+struct Fragile;
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+#[test]
+fn a_panic_in_the_drop_of_a_task_costs_nobody_else() {
+    run(async {
+        let task = spawn(async {
+            let _fragile = Fragile;
+            pending::<()>().await;
+        });
+        sleep(millis(1)).await;
+        task.cancel();
+        sleep(millis(1)).await;
+        assert_eq!(counts().tasks, 0);
+    });
+}
+
+#[test]
+fn a_panic_in_the_drop_of_what_a_task_leaves_costs_nobody_else() {
+    run(async {
+        spawn(async { Fragile }).detach();
+        spawn(async { std::panic::panic_any(Fragile) }).detach();
+        let finished = spawn(async { Fragile });
+        give_way().await;
+        assert!(finished.is_finished());
+        drop(finished);
+        assert_eq!(spawn(async { 1 }).await, 1);
+        assert_eq!(counts().tasks, 0);
+    });
+}
+
 #[test]
 fn sleeps_end_in_the_order_of_their_deadlines() {
     let order = Rc::new(RefCell::new(Vec::new()));

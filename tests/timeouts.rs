@@ -489,3 +489,21 @@ fn blocking_work_of_another_loop_does_not_hold_the_clock() {
     finish.send(()).unwrap();
     other.join().unwrap();
 }
+
+/// The kernel tells of room only when there is much of it, which is not what the timeout is about.
+#[test]
+fn a_slow_reader_far_above_the_minimum_is_not_given_up() {
+    let content = vec![b'x'; 16 << 20];
+    let app = Snow::new([get("^/$", move |_| content.clone())]).workers(1);
+    let app = app.configure(|config| config.write_timeout = Duration::from_millis(1500));
+    let server = app.bind("127.0.0.1:0").unwrap().start().unwrap();
+    let mut client = std::net::TcpStream::connect(server.local_addr()).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    // Some 400 KB a second, for four times the timeout.
+    let mut piece = [0; 8192];
+    for _ in 0..300 {
+        client.read_exact(&mut piece).expect("it is not reset");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
