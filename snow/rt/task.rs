@@ -18,7 +18,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 /// Steps (a read, a write, a datagram, a message taken) that a task may take in one turn. At 64 KiB a
@@ -250,8 +250,9 @@ impl<T> Drop for Contained<T> {
     }
 }
 
-/// What a task leaves behind: its output, or what it panicked with.
-type Outcome<T> = Result<T, Box<dyn Any + Send>>;
+/// What a task leaves behind: its output, or what it panicked with. Either may be dropped by the loop,
+/// when nobody awaits it.
+type Outcome<T> = Contained<Result<T, Box<dyn Any + Send>>>;
 
 impl<F: Future + Unpin> Future for Guarded<F> {
     type Output = Outcome<F::Output>;
@@ -259,10 +260,10 @@ impl<F: Future + Unpin> Future for Guarded<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<F::Output>> {
         let future = Pin::new(self.future.get());
         match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(poll) => poll.map(Ok),
+            Ok(poll) => poll.map(|output| Contained::new(Ok(output))),
             Err(panic) => {
                 log::error!("a task panicked: {}", panic_message(&*panic));
-                Poll::Ready(Err(panic))
+                Poll::Ready(Contained::new(Err(panic)))
             }
         }
     }
@@ -322,10 +323,9 @@ impl<T> Future for Task<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let task = self.task.as_mut().expect("only consumed handles have no task");
-        match Pin::new(task).poll(cx) {
-            Poll::Ready(Ok(output)) => Poll::Ready(output),
-            Poll::Ready(Err(panic)) => resume_unwind(panic),
-            Poll::Pending => Poll::Pending,
+        match ready!(Pin::new(task).poll(cx)).into_inner() {
+            Ok(output) => Poll::Ready(output),
+            Err(panic) => resume_unwind(panic),
         }
     }
 }
