@@ -106,6 +106,21 @@ fn what_needs_a_loop_says_so() {
 }
 
 #[test]
+fn a_sleep_on_another_loop_than_its_own_says_so() {
+    let mut long = Box::pin(sleep(Duration::from_secs(3600)));
+    block_on(poll_fn(|cx| {
+        assert!(long.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    }));
+    // There nobody would wake it.
+    let panic = panic_of(|| block_on(timeout(millis(50), long)));
+    assert_eq!(
+        panic.downcast_ref(),
+        Some(&"a socket or a sleep is waited for on another loop than its own")
+    );
+}
+
+#[test]
 fn a_task_stays_on_its_thread_and_need_not_be_send() {
     let home = thread::current().id();
     let shared = Rc::new(Cell::new(0));

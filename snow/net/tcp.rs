@@ -142,9 +142,10 @@ impl TcpStream {
     pub async fn connect_timeout(addrs: impl Addresses, limit: Duration) -> io::Result<TcpStream> {
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "nobody answered in time");
         let handle = Handle::current();
-        let until = handle.now() + limit;
+        // The time of the tick may be long ago.
+        let until = handle.precise_now() + limit;
         let connecting = first_of(addrs, async |addr, left| {
-            let share = until.since(handle.now()) / u32::try_from(left).unwrap_or(u32::MAX);
+            let share = until.since(handle.precise_now()) / u32::try_from(left).unwrap_or(u32::MAX);
             timeout(share, TcpStream::connect_to(addr)).await.map_err(late)?
         });
         timeout(limit, connecting).await.map_err(late)?

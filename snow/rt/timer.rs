@@ -225,7 +225,8 @@ impl Deadline {
 ///
 /// # Panics
 ///
-/// When it is first polled outside [`block_on`](crate::block_on) and the server's loops.
+/// When it is first polled outside [`block_on`](crate::block_on) and the server's loops, and when it is
+/// polled on another loop after that, where nobody would wake it.
 ///
 /// # Examples
 ///
@@ -265,6 +266,7 @@ impl Future for Sleep {
             &SleepState::Armed(ref handle, deadline, number) => {
                 let key = (deadline, number);
                 if deadline > handle.now() && handle.timers().set_waker(key, cx.waker()) {
+                    handle.assert_current();
                     return Poll::Pending;
                 }
                 self.0 = SleepState::Done;
@@ -284,8 +286,12 @@ impl Drop for Sleep {
     }
 }
 
-/// Runs `future` for at most `duration`; when the time is over it is dropped and the answer is
-/// [`Elapsed`].
+/// Runs `future` for at most `duration`; when the time is over the answer is [`Elapsed`]. The future is
+/// polled first: one that is ready is never too late.
+///
+/// # Panics
+///
+/// As [`sleep`] does, unless `future` is ready when it is first polled.
 ///
 /// # Examples
 ///
