@@ -17,7 +17,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     thread,
     time::Duration,
 };
@@ -490,6 +490,64 @@ fn an_invitation_comes_after_the_answers_before_it() {
     client.send(format!("{slow}{NEIGHBOUR}{asks}"));
     client.read().expect(200, "done");
     client.read().expect(200, "7");
+    expect_continue(&mut client);
+    client.send("hello");
+    client.read().expect(200, "hello");
+}
+
+/// A response that is made of the content begins before it: behind its head an invitation would be
+/// content.
+#[test]
+fn an_invitation_comes_before_the_response_that_is_made_of_the_content() {
+    let echo = |mut req: Request| Response::stream(req.body_stream());
+    let later = async |mut req: Request| Response::stream(req.body_stream());
+    let deaf = |mut req: Request| {
+        drop(req.body_stream());
+        Response::stream(Pieces(vec![Ok("part")]))
+    };
+    let routes = [
+        post("^/echo$", echo).streaming(),
+        post("^/later$", later).streaming(),
+        post("^/deaf$", deaf).streaming(),
+    ];
+    let server = serve(Snow::new(routes));
+    for path in ["/echo", "/later"] {
+        let mut client = Client::connect(server.local_addr());
+        for _ in 0..2 {
+            client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"));
+            client.send("Content-Length: 5\r\n\r\n");
+            expect_continue(&mut client);
+            client.send("hello");
+            client.read().expect(200, "hello");
+        }
+    }
+    // Nobody is left who could read it.
+    let mut client = Client::connect(server.local_addr());
+    client.send("POST /deaf HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n");
+    client.send("Content-Length: 5\r\n\r\n");
+    client.read().expect(200, "part");
+    client.expect_end();
+}
+
+#[test]
+fn an_invitation_of_a_handler_that_reads_at_once_comes_after_the_answers_before_it() {
+    let eager = |mut req: Request| {
+        let mut content = req.body_stream();
+        let asked = Pin::new(&mut content).poll_next(&mut Context::from_waker(Waker::noop()));
+        assert!(asked.is_pending());
+        async move {
+            let piece = content.next().await.expect("there is some")?;
+            Ok::<_, snow::Error>(String::from_utf8_lossy(&piece).into_owned())
+        }
+    };
+    let routes = [get("^/$", |_| "first"), post("^/eager$", eager).streaming()];
+    let server = serve(Snow::new(routes));
+    let mut client = Client::connect(server.local_addr());
+    client.send(
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST /eager HTTP/1.1\r\nHost: a\r\n\
+         Expect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    );
+    client.read().expect(200, "first");
     expect_continue(&mut client);
     client.send("hello");
     client.read().expect(200, "hello");

@@ -45,7 +45,7 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 /// A request's content as it arrives: a stream of pieces, which ends with an error when the client
-/// broke off or broke the rules.
+/// broke off or broke the rules, and when the request was answered before its content was read.
 ///
 /// # Examples
 ///
@@ -216,11 +216,11 @@ impl BodyFeed {
 }
 
 impl Drop for BodyFeed {
-    /// A feed that goes before its end is a client that went.
+    /// A feed that goes before its end is that of a client that went, or was answered.
     fn drop(&mut self) {
         let mut shared = lock(&self.0);
         if shared.end.is_none() {
-            let reason = "the client left before the end of its content";
+            let reason = "the client left, or was answered, before its content was read";
             shared.end = Some(Err(Error::new(ErrorKind::BadRequest, reason)));
             let waker = shared.reader.take();
             wake(shared, waker);

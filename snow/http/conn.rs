@@ -192,9 +192,12 @@ impl Conn {
         }
     }
 
-    /// Writes a 100 if the client waits for one.
+    /// Writes a 100 if the client waits for one, and the response has not begun: behind its head a 100
+    /// would be taken for content.
     pub(crate) fn write_continue(&mut self, out: &mut Vec<u8>) {
-        if let Reading::Content { is_continue_due, .. } = &mut self.reading {
+        if let (Reading::Content { is_continue_due, .. }, Writing::Response(_)) =
+            (&mut self.reading, &self.writing)
+        {
             if std::mem::take(is_continue_due) {
                 out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             }

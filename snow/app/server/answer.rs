@@ -34,6 +34,9 @@ impl Connection {
                 Poll::Ready(step) => Poll::Ready(self.settle(step, output, cx).unwrap_or_default()),
                 Poll::Pending => {
                     self.pending = Some(pending);
+                    // A 100, perhaps. What does not fit is written before the answer; that the connection is
+                    // broken shows at the next read.
+                    let _ = self.poll_output(output, cx);
                     Poll::Pending
                 }
             }
@@ -47,7 +50,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Poll<Step> {
         if let Some(feed) = &mut pending.feed {
-            self.poll_feed(feed, cx);
+            self.poll_feed(feed, output, cx);
         }
         let later = Pin::new(pending.later.get());
         let meanwhile = match catch_unwind(AssertUnwindSafe(|| later.poll(cx))) {

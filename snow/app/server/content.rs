@@ -144,7 +144,14 @@ impl Connection {
     }
 
     /// Moves content from the peer to the handler, as far as the one sends and the other reads.
-    pub(super) fn poll_feed(&mut self, feed: &mut Feed, cx: &mut Context<'_>) {
+    ///
+    /// Adds the 100 that the client may wait for to `output`.
+    pub(super) fn poll_feed(
+        &mut self,
+        feed: &mut Feed,
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) {
         feed.recount(cx);
         if !self.conn.is_receiving() || feed.to.is_abandoned() {
             // What nobody reads is thrown away after the answer.
@@ -152,7 +159,7 @@ impl Connection {
             return;
         }
         if feed.to.poll_wanted(cx).is_ready() {
-            self.send_continue(cx);
+            self.conn.write_continue(output);
         }
         if self.conn.is_continue_due() {
             feed.stalls = Time::NEVER;
@@ -253,13 +260,5 @@ impl Connection {
                 }
             }
         }
-    }
-
-    /// Tells the client to go on, if it waits for that.
-    fn send_continue(&mut self, cx: &mut Context<'_>) {
-        let mut output = Vec::new();
-        self.conn.write_continue(&mut output);
-        // What does not fit is written with the answer; a broken connection shows at the next read.
-        let _ = self.poll_output(&mut output, cx);
     }
 }

@@ -261,10 +261,10 @@ impl Connection {
         outgoing: &mut Outgoing,
         cx: &mut Context<'_>,
     ) -> Poll<Wait> {
-        if let Some(feed) = &mut outgoing.feed {
-            self.poll_feed(feed, cx);
-        }
         Scratch::with(|Scratch { output, .. }| {
+            if let Some(feed) = &mut outgoing.feed {
+                self.poll_feed(feed, output, cx);
+            }
             for _ in 0..READS_PER_TURN {
                 let made = self.poll_made(outgoing, output, cx);
                 if let Poll::Ready(Some(step)) = made {

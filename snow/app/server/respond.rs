@@ -114,6 +114,11 @@ impl Connection {
         output: &mut Vec<u8>,
     ) -> Step {
         let (worker, conn) = (&self.worker, &mut self.conn);
+        let may_read = feed.as_ref().is_some_and(|feed| !feed.to.is_abandoned());
+        if may_read && matches!(response.body.0, Content::Stream(_)) {
+            // The stream may be made of the content: now is the last moment to ask for it.
+            conn.write_continue(output);
+        }
         conn.write_head(output, response, &worker.preface(), &worker.app.config);
         let (status, is_wanted) = (response.status, self.conn.wants_content());
         match mem::take(&mut response.body.0) {
