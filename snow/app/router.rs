@@ -22,7 +22,7 @@ pub struct Route(Row);
 
 enum Row {
     One(Box<One>),
-    Mount { prefix: String, routes: Vec<Route> },
+    Mount { prefix: String, routes: Vec<Route>, options: RouteOptions },
 }
 
 struct One {
@@ -34,11 +34,22 @@ struct One {
 }
 
 /// What is special about a route.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RouteOptions {
     pub(crate) is_streaming: bool,
     pub(crate) max_body_bytes: Option<u64>,
     pub(crate) timeout: Option<Duration>,
+}
+
+impl RouteOptions {
+    /// Adds what is set for the table that the route is in, and not for the route itself.
+    fn within(self, table: RouteOptions) -> RouteOptions {
+        RouteOptions {
+            is_streaming: self.is_streaming || table.is_streaming,
+            max_body_bytes: self.max_body_bytes.or(table.max_body_bytes),
+            timeout: self.timeout.or(table.timeout),
+        }
+    }
 }
 
 impl Route {
@@ -62,32 +73,32 @@ impl Route {
     ///
     /// The limit on the content still holds; what the handler does not read is thrown away.
     #[must_use = "this returns the changed route"]
-    pub fn streaming(self) -> Route {
-        self.change(|options| options.is_streaming = true)
-    }
-
-    /// Sets how many bytes of content this route takes; beyond that the answer is 413.
-    #[must_use = "this returns the changed route"]
-    pub fn max_body_bytes(self, bytes: u64) -> Route {
-        self.change(|options| options.max_body_bytes = Some(bytes))
-    }
-
-    /// Sets how long the handler may take; after that the answer is 504 and its future is dropped.
-    #[must_use = "this returns the changed route"]
-    pub fn timeout(self, duration: Duration) -> Route {
-        self.change(|options| options.timeout = Some(duration))
-    }
-
-    /// Applies to every route of a mounted table.
-    fn change(mut self, change: impl Fn(&mut RouteOptions) + Copy) -> Route {
-        match &mut self.0 {
-            Row::One(one) => change(&mut one.options),
-            Row::Mount { routes, .. } => {
-                let all = std::mem::take(routes).into_iter();
-                *routes = all.map(|route| route.change(change)).collect();
-            }
-        }
+    pub fn streaming(mut self) -> Route {
+        self.options().is_streaming = true;
         self
+    }
+
+    /// Sets how many bytes of content this route takes; beyond that the answer is 413. For a mounted table:
+    /// how many those of its routes take that have no such bound of their own.
+    #[must_use = "this returns the changed route"]
+    pub fn max_body_bytes(mut self, bytes: u64) -> Route {
+        self.options().max_body_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets how long the handler may take; after that the answer is 504 and its future is dropped. For a
+    /// mounted table: how long those of its handlers may take that have no such bound of their own.
+    #[must_use = "this returns the changed route"]
+    pub fn timeout(mut self, duration: Duration) -> Route {
+        self.options().timeout = Some(duration);
+        self
+    }
+
+    fn options(&mut self) -> &mut RouteOptions {
+        match &mut self.0 {
+            Row::One(one) => &mut one.options,
+            Row::Mount { options, .. } => options,
+        }
     }
 }
 
@@ -95,7 +106,7 @@ impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Row::One(one) => write!(f, "Route({:?})", one.pattern),
-            Row::Mount { prefix, routes } => write!(f, "Mount({prefix:?}, {routes:?})"),
+            Row::Mount { prefix, routes, .. } => write!(f, "Mount({prefix:?}, {routes:?})"),
         }
     }
 }
@@ -168,7 +179,11 @@ pub fn method<R: 'static, M: 'static>(
 /// assert_eq!(client.get("/api/users").send().text(), "all users");
 /// ```
 pub fn mount(prefix: &str, routes: impl IntoIterator<Item = Route>) -> Route {
-    Route(Row::Mount { prefix: prefix.to_string(), routes: routes.into_iter().collect() })
+    Route(Row::Mount {
+        prefix: prefix.to_string(),
+        routes: routes.into_iter().collect(),
+        options: RouteOptions::default(),
+    })
 }
 
 /// A route that is ready to be matched.
@@ -222,23 +237,36 @@ impl Router {
     /// `Config` for the first pattern or method that is none, with the place it was written at.
     pub(crate) fn new(routes: Vec<Route>) -> Result<Router> {
         let mut router = Router::default();
-        router.add_all("", routes, &mut Caches::default())?;
+        router.add_all("", RouteOptions::default(), routes, &mut Caches::default())?;
         Ok(router)
     }
 
-    fn add_all(&mut self, prefix: &str, routes: Vec<Route>, caches: &mut Caches) -> Result<()> {
+    fn add_all(
+        &mut self,
+        prefix: &str,
+        table: RouteOptions,
+        routes: Vec<Route>,
+        caches: &mut Caches,
+    ) -> Result<()> {
         for Route(row) in routes {
             match row {
-                Row::One(one) => self.add(prefix, *one, caches)?,
-                Row::Mount { prefix: inner, routes } => {
-                    self.add_all(&format!("{prefix}{inner}"), routes, caches)?;
+                Row::One(one) => self.add(prefix, table, *one, caches)?,
+                Row::Mount { prefix: inner, routes, options } => {
+                    let prefix = format!("{prefix}{inner}");
+                    self.add_all(&prefix, options.within(table), routes, caches)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, prefix: &str, one: One, caches: &mut Caches) -> Result<()> {
+    fn add(
+        &mut self,
+        prefix: &str,
+        table: RouteOptions,
+        one: One,
+        caches: &mut Caches,
+    ) -> Result<()> {
         let One { method, pattern, written_at, handler, options } = one;
         let at_place = |error: Error| {
             let place = format!("{error}\n  written at {written_at}");
@@ -247,7 +275,7 @@ impl Router {
         let method = method.transpose().map_err(at_place)?;
         let pattern = Pattern::new(prefix, &pattern).map_err(at_place)?;
         let number = self.entries.len();
-        let entry = Entry { method, pattern, handler, options };
+        let entry = Entry { method, pattern, handler, options: options.within(table) };
         if let Some(earlier) = self.shadow_of(&entry, caches) {
             log::warn!(
                 "route {} ({}), written at {written_at}, is never reached: route {} ({}) comes first",
