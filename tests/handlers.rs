@@ -900,6 +900,24 @@ fn on_error_answers_for_handlers_that_fail_and_for_nothing_else() {
     assert!(SEEN.lock().unwrap().is_empty());
 }
 
+/// The client would take the next answer for it.
+#[test]
+fn an_interim_status_is_no_answer() {
+    collect_log();
+    let interim = |_: Request| Response::new(StatusCode::CONTINUE);
+    let routes = [get("^/$", interim), get("^/on_error$", |_| Err::<(), _>("no luck"))];
+    let app = Snow::new(routes).on_error(|error: &Error| match error.to_string().as_str() {
+        "no luck" => Response::new(StatusCode::SWITCHING_PROTOCOLS),
+        _ => Response::failed(Error::other("seen")),
+    });
+    let server = serve(app);
+    let mut client = Client::connect(server.local_addr());
+    for path in ["/", "/on_error"] {
+        client.get(path).expect(500, "Internal Server Error\n");
+    }
+    assert_eq!(logged("cannot have this status").len(), 2);
+}
+
 #[test]
 fn an_error_of_on_error_is_not_asked_about_again() {
     static CALLS: AtomicUsize = AtomicUsize::new(0);

@@ -18,7 +18,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, millis, serve, wait_until};
+use util::{Client, PATIENCE, collect_log, logged, millis, serve, wait_until};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -154,8 +154,17 @@ fn a_handler_that_takes_too_long_is_dropped_and_answered_with_504() {
         get("^/default$", async |_| pending::<String>().await),
         get("^/long$", long).timeout(secs(60)),
         get("^/short$", long).timeout(secs(29)),
-        mount("/m", [get("^/long$", long), get("^/hang$", async |_| pending::<()>().await)])
-            .timeout(secs(31)),
+        mount(
+            "/m",
+            [
+                get("^/long$", long),
+                get("^/hang$", async |_| pending::<()>().await),
+                mount("/n", [get("^/own$", long).timeout(secs(3)), get("^/inner$", long)])
+                    .timeout(secs(4)),
+            ],
+        )
+        .timeout(secs(1))
+        .timeout(secs(31)),
     ];
     let app = Snow::new(routes).configure(|config| config.handler_timeout = Some(secs(7)));
     let mut client = app.test_client().unwrap();
@@ -166,12 +175,26 @@ fn a_handler_that_takes_too_long_is_dropped_and_answered_with_504() {
         ("/short", 504, 29),
         ("/m/long", 200, 30),
         ("/m/hang", 504, 31),
+        ("/m/n/own", 504, 3),
+        ("/m/n/inner", 504, 4),
     ] {
         let began = client.elapsed();
         assert_eq!(client.get(target).send().status(), status, "{target}");
         assert_eq!(client.elapsed() - began, secs(after), "{target}");
         assert!(dropped.load(Ordering::SeqCst), "the handler's future lives on");
     }
+}
+
+#[test]
+fn a_handler_that_takes_too_long_is_logged_and_asked_about() {
+    collect_log();
+    let slow = get("^/slow/one$", async |_| pending::<()>().await).timeout(secs(1));
+    let app = Snow::new([slow]).on_error(|error: &Error| format!("seen: {error}"));
+    assert_eq!(
+        app.test_client().unwrap().get("/slow/one").send().text(),
+        "seen: the handler took too long"
+    );
+    assert_eq!(logged("^/slow/one$: the handler took too long").len(), 1);
 }
 
 #[test]

@@ -119,7 +119,8 @@ impl Snow {
     /// Makes the answer when a handler fails: returns an error, panics, or takes too long.
     ///
     /// The error has been logged. Requests that are refused before a handler is called (malformed,
-    /// too large) are answered without asking.
+    /// too large) are answered without asking, and so are those whose [`TimeoutFuture`] runs out: that is
+    /// the answer it was made for. An error of the answer's own is logged, and not asked about again.
     ///
     /// # Examples
     ///
@@ -136,10 +137,7 @@ impl Snow {
         F: Fn(&Error) -> R + Send + Sync + 'static,
         R: IntoResponse,
     {
-        self.on_error = Some(Box::new(move |error| {
-            // An error of the error handler would be asked about for ever.
-            handler(error).into_response().without_error()
-        }));
+        self.on_error = Some(Box::new(move |error| handler(error).into_response()));
         self
     }
 
@@ -150,7 +148,7 @@ impl Snow {
         F: Fn() -> R + Send + Sync + 'static,
         R: IntoResponse,
     {
-        self.on_shutdown = Some(Box::new(move || handler().into_response().without_error()));
+        self.on_shutdown = Some(Box::new(move || handler().into_response()));
         self
     }
 

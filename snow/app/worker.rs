@@ -151,8 +151,8 @@ impl Worker {
         } else {
             log::debug!("{}: {}", self.route_name(route), error.chain());
         }
-        if let Some(on_error) = &self.app.on_error {
-            *response = contain(|| on_error(&error));
+        if self.app.on_error.is_some() {
+            *response = self.answer_error(error);
         }
     }
 
@@ -269,13 +269,17 @@ impl Worker {
     }
 }
 
-/// Asks the program for an answer that stands for another; a plain 500 when that panics.
+/// Asks the program for an answer that stands for another; a plain 500 when that panics. When it fails in
+/// turn that is logged, and nobody is asked again.
 fn contain(answer: impl FnOnce() -> Response) -> Response {
-    catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|panic| {
-        log::error!("what answers for others panicked: {}", panic_message(&*panic));
-        let error = Error::new(ErrorKind::Handler, "what answers for others panicked");
-        Response::failed(error).without_error()
-    })
+    let mut response = catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|panic| {
+        let words = panic_message(&*panic);
+        Response::failed(Error::new(ErrorKind::Handler, format!("it panicked: {words}")))
+    });
+    if let Some(error) = response.error.take() {
+        log::error!("what answers for others failed: {}", error.chain());
+    }
+    response
 }
 
 /// Bytes that a connection holds, counted until this is dropped.

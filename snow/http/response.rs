@@ -65,15 +65,10 @@ impl ContentType {
 }
 
 impl Response {
-    /// Makes an answer without content.
+    /// Makes an answer without content. As with [`status`](Response::status), an interim status (1xx) makes
+    /// it a 500: the client would take the next answer for this one (RFC 9110, section 15.2).
     pub fn new(status: StatusCode) -> Response {
-        Response {
-            status,
-            content_type: ContentType::Unsaid,
-            headers: Vec::new(),
-            body: Body::default(),
-            error: None,
-        }
+        Response::with_body(ContentType::Unsaid, Body::default()).status(status)
     }
 
     fn with_body(content_type: ContentType, body: Body) -> Response {

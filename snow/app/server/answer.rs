@@ -94,7 +94,7 @@ impl Connection {
         }
         if pending.until <= now {
             let error = Error::new(ErrorKind::HandlerTimeout, "the handler took too long");
-            return Meanwhile::Answered(worker.answer_error(error));
+            return Meanwhile::Answered(Response::failed(error));
         }
         // Content has stalled, which is for the handler to hear.
         cx.waker().wake_by_ref();
