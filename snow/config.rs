@@ -148,8 +148,9 @@ pub struct Config {
     /// no one address can have all. Beyond: a new one is closed at once.
     pub max_connections_per_address: usize,
 
-    /// Bytes that the connections of one worker may hold together: bodies that arrive, answers that
-    /// wait. Default: 256 MiB. Beyond: a request that needs more is answered 503.
+    /// Bytes that the connections of one worker may hold together: requests whose content arrives, answers
+    /// that wait. Default: 256 MiB. Beyond: a request that needs more, for its head, its content or an
+    /// answer that may have to wait (a stream, or more than 4 KiB of its own), is answered 503.
     pub max_buffered_bytes: usize,
 
     // The end.

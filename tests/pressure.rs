@@ -1051,6 +1051,8 @@ fn requests_while_too_much_waits_for_others_are_answered_with_503() {
         client.read().status == 503
     };
     wait_until("one is answered with 503", is_shed);
+    // What takes no memory is answered still.
+    process.connect().get("/").expect(200, "hello");
     let held = process.memory().saturating_sub(before);
     eprintln!("{} KiB held where 1 MiB may be", held >> 10);
     drop(deaf);
@@ -1074,6 +1076,21 @@ fn half_heads_are_within_the_bound_for_all() {
     eprintln!("{} KiB held where 1 MiB may be", held >> 10);
     // Beside what the connections and the allocator cost.
     assert!(held <= 4 << 20, "{held} bytes held where 1 MiB may be");
+}
+
+/// So are heads of requests whose content is still to come.
+#[test]
+fn heads_that_wait_for_content_are_within_the_bound_for_all() {
+    let process = Process::start("narrow");
+    let filler = "x".repeat(30_000);
+    let head = format!("POST /echo HTTP/1.1\r\nHost: a\r\nX-Filler: {filler}\r\n");
+    let head = format!("{head}Content-Length: 10\r\n\r\nx");
+    let mut clients: Vec<_> = (0..50).map(|_| process.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send(&head));
+    let mut last = process.connect();
+    last.send(&head);
+    last.read().expect_failure(503);
+    process.connect().get("/").expect(200, "hello");
 }
 
 // Time.

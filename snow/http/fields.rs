@@ -92,7 +92,7 @@ impl Fields {
     }
 
     pub(super) fn capacity(&self) -> usize {
-        self.text.capacity()
+        self.text.capacity() + self.places.capacity() * size_of::<Field>()
     }
 
     /// Returns how many bytes the fields at the start of `input` take, if they are the ones that are here

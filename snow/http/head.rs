@@ -102,7 +102,7 @@ impl Head {
     }
 
     /// Returns how many bytes it takes to keep this for the next head.
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.line.capacity() + self.fields.capacity()
     }
 

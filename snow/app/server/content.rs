@@ -58,16 +58,16 @@ impl Connection {
                         }
                     };
                     incoming.content.extend_from_slice(data);
-                    if !incoming.held.set(incoming.content.capacity()) {
-                        self.conn.refuse();
-                        return Err(overfull());
-                    }
+                    self.count(incoming)?;
                 }
                 Piece::Incomplete if self.conn.declared_content() > incoming.limit => {
                     self.conn.refuse();
                     return Err(too_large());
                 }
-                Piece::Incomplete => return Ok(false),
+                Piece::Incomplete => {
+                    self.count(incoming)?;
+                    return Ok(false);
+                }
                 Piece::End => {
                     let parts = incoming.request.parts_mut();
                     parts.trailers = self.conn.end_content().into();
@@ -76,6 +76,16 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Counts what a request holds while its content arrives.
+    fn count(&mut self, incoming: &mut Incoming) -> Result<()> {
+        let head = incoming.request.parts().head.capacity();
+        if incoming.held.set(head + incoming.content.capacity()) {
+            return Ok(());
+        }
+        self.conn.refuse();
+        Err(overfull())
     }
 
     /// Takes the rest of a request's content, then calls the handler.

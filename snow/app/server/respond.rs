@@ -2,7 +2,7 @@
 
 use super::{
     Connection, Contained, Download, End, Exchange, Feed, Halt, Outgoing, Phase, Sending, Step,
-    Wait, ending,
+    Wait, ending, overfull,
 };
 use crate::{
     Error, ErrorKind,
@@ -65,6 +65,14 @@ impl Connection {
         }
         if self.worker.is_stopping() {
             self.conn.set_last();
+        }
+        let may_be_kept = match &response.body.0 {
+            Content::Owned(bytes) => bytes.len() > COPIED_CONTENT,
+            Content::Stream(_) => true,
+            Content::Empty | Content::Static(_) | Content::Shared(_) | Content::File(_) => false,
+        };
+        if may_be_kept && self.worker.is_overfull() {
+            return self.refuse(overfull(), Some(exchange), output);
         }
         match response.body.0 {
             Content::Stream(_) | Content::File(_) => {

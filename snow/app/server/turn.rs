@@ -230,7 +230,8 @@ impl Connection {
         let config = &worker.app.config;
         for _ in 0..config.max_pipelined.max(1) {
             self.take_request(&worker, rest, output, cx)?;
-            if output.len() >= config.max_output_bytes {
+            // What a peer does not take would have to be kept.
+            if output.len() >= config.max_output_bytes || worker.is_overfull() {
                 break;
             }
         }
@@ -257,9 +258,6 @@ impl Connection {
             Err(error) => return self.refuse(error, None, output),
         }
         let record = self.begin_record(|| format!("{} {}", request.method(), request.target()));
-        if worker.is_overfull() {
-            return self.refuse(overfull(), Some(Exchange { route: None, record }), output);
-        }
         let parts = request.parts_mut();
         parts.remote = self.remote.addr();
         let route = worker.find(parts);
