@@ -4,7 +4,8 @@ mod util;
 
 use futures_core::Stream;
 use snow::{
-    Config, Error, Request, Response, Result, Snow, TestClient, TimeoutFuture, get, mount, post,
+    BodyStream, Bytes, Config, Error, Request, Response, Result, Snow, TestClient, TimeoutFuture,
+    get, mount, post,
 };
 use std::{
     future::pending,
@@ -14,7 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     thread,
     time::{Duration, Instant},
 };
@@ -195,6 +196,54 @@ fn a_handler_that_takes_too_long_is_logged_and_asked_about() {
         "seen: the handler took too long"
     );
     assert_eq!(logged("^/slow/one$: the handler took too long").len(), 1);
+}
+
+#[test]
+fn content_that_is_read_slowly_behind_a_half_close_is_read_to_its_end() {
+    let slow = async |mut req: Request| {
+        let (mut content, mut len) = (req.body_stream(), 0);
+        while let Some(piece) = content.next().await {
+            len += piece?.len();
+            snow::sleep(secs(2)).await;
+        }
+        Ok::<_, Error>(len.to_string())
+    };
+    let echo = |mut req: Request| Response::stream(Slowly(req.body_stream(), None));
+    let routes = [post("^/slow$", slow).streaming(), post("^/echo$", echo).streaming()];
+    let mut client = Snow::new(routes).test_client().unwrap();
+    let grace = Config::default().half_close_grace;
+    for path in ["/slow", "/echo"] {
+        let began = client.elapsed();
+        let mut connection = client.connect();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n");
+        connection.write(head.as_bytes());
+        connection.write(&vec![b'x'; 400_000]);
+        connection.half_close();
+        let mut answer = Vec::new();
+        while !connection.is_closed() {
+            client.advance(secs(1));
+            answer.extend(connection.take());
+            assert!(client.elapsed() - began < secs(3600), "{path} has no end");
+        }
+        assert!(client.elapsed() - began > 2 * grace, "{path} was not slow");
+        let end = if path == "/slow" { "400000" } else { "\r\n0\r\n\r\n" };
+        assert!(answer.ends_with(end.as_bytes()), "{path}: {}", answer.len());
+    }
+}
+
+/// Gives what a client sends, a piece every two seconds.
+struct Slowly(BodyStream, Option<Pin<Box<snow::Sleep>>>);
+
+impl Stream for Slowly {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let rest = self.1.get_or_insert_with(|| Box::pin(snow::sleep(secs(2))));
+        ready!(rest.as_mut().poll(cx));
+        let piece = ready!(Pin::new(&mut self.0).poll_next(cx));
+        self.1 = None;
+        Poll::Ready(piece)
+    }
 }
 
 #[test]

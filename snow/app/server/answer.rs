@@ -50,7 +50,11 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Poll<Step> {
         if let Some(feed) = &mut pending.feed {
-            self.poll_feed(feed, output, cx);
+            // A client that has closed its sending side behind its content is not waited for in vain while that
+            // is read.
+            if self.poll_feed(feed, output, cx) {
+                pending.grace = Time::NEVER;
+            }
         }
         let later = Pin::new(pending.later.get());
         let meanwhile = match catch_unwind(AssertUnwindSafe(|| later.poll(cx))) {

@@ -153,7 +153,8 @@ impl Connection {
         Poll::Ready(Ok(is_complete))
     }
 
-    /// Moves content from the peer to the handler, as far as the one sends and the other reads.
+    /// Moves content from the peer to the handler, as far as the one sends and the other reads; true when
+    /// some was moved.
     ///
     /// Adds the 100 that the client may wait for to `output`.
     pub(super) fn poll_feed(
@@ -161,28 +162,27 @@ impl Connection {
         feed: &mut Feed,
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
-    ) {
+    ) -> bool {
         feed.recount(cx);
         if !self.conn.is_receiving() || feed.to.is_abandoned() {
             // What nobody reads is thrown away after the answer.
             feed.stalls = Time::NEVER;
-            return;
+            return false;
         }
         if feed.to.poll_wanted(cx).is_ready() {
             self.conn.write_continue(output);
         }
         if self.conn.is_continue_due() {
             feed.stalls = Time::NEVER;
-            return;
+            return false;
         }
-        match self.poll_pieces(feed, cx) {
-            Ok(()) => {}
-            Err(error) => {
-                self.conn.refuse();
-                feed.stalls = Time::NEVER;
-                feed.to.end(Err(error));
-            }
+        let before = feed.limit;
+        if let Err(error) = self.poll_pieces(feed, cx) {
+            self.conn.refuse();
+            feed.stalls = Time::NEVER;
+            feed.to.end(Err(error));
         }
+        feed.limit < before
     }
 
     fn poll_pieces(&mut self, feed: &mut Feed, cx: &mut Context<'_>) -> Result<()> {

@@ -263,7 +263,9 @@ impl Connection {
     ) -> Poll<Wait> {
         Scratch::with(|Scratch { output, .. }| {
             if let Some(feed) = &mut outgoing.feed {
-                self.poll_feed(feed, output, cx);
+                if self.poll_feed(feed, output, cx) {
+                    outgoing.grace = Time::NEVER;
+                }
             }
             for _ in 0..READS_PER_TURN {
                 let made = self.poll_made(outgoing, output, cx);
