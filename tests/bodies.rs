@@ -800,6 +800,15 @@ fn too_long(_: Request) -> Response {
     Response::stream(Pieces(vec![Ok("part"), Ok("and more")])).header("content-length", 6)
 }
 
+fn too_long_by_a_piece(_: Request) -> Response {
+    Response::stream(Pieces(vec![Ok("part"), Ok(""), Ok("and more")])).header("content-length", 4)
+}
+
+fn broken_behind_its_length(_: Request) -> Response {
+    let pieces = vec![Ok("part"), Err(io::Error::other("as asked"))];
+    Response::stream(Pieces(pieces)).header("content-length", 4)
+}
+
 /// A response that cannot be kept is visibly broken, and nothing is answered behind it.
 #[test]
 fn a_response_that_fails_is_not_taken_for_whole() {
@@ -807,10 +816,12 @@ fn a_response_that_fails_is_not_taken_for_whole() {
         get("^/broken$", broken),
         get("^/short$", too_short),
         get("^/long$", too_long),
+        get("^/more$", too_long_by_a_piece),
+        get("^/behind$", broken_behind_its_length),
         get(r"^/user/(\d+)$", |_| "7"),
     ]);
     let server = serve(app.workers(1));
-    for path in ["/broken", "/short", "/long"] {
+    for path in ["/broken", "/short", "/long", "/more", "/behind"] {
         for version in ["1.1", "1.0"] {
             let mut client = Client::connect(server.local_addr());
             client.send(format!("GET {path} HTTP/{version}\r\nHost: a\r\n\r\n{NEIGHBOUR}"));

@@ -279,30 +279,36 @@ impl Conn {
         }
     }
 
-    /// Writes a piece of content, with its framing.
+    /// Writes a piece of content, with its framing; the last byte of a declared length only at the
+    /// [end](Conn::finish).
     ///
     /// # Errors
     ///
     /// `Handler` when the piece goes beyond the length that the head declared.
     pub(crate) fn write_content(&mut self, out: &mut Vec<u8>, piece: &[u8]) -> Result<()> {
         let Writing::Content { framing, .. } = &mut self.writing else { return Ok(()) };
+        // An empty chunk would be the last one.
+        let Some((&last, but_last)) = piece.split_last() else { return Ok(()) };
         match framing {
-            Framing::Nothing => return Ok(()),
+            Framing::Nothing => {}
             Framing::Length(left) => match left.checked_sub(piece.len() as u64) {
-                Some(rest) => *left = rest,
-                None => {
-                    let reason = "a body stream is longer than the declared Content-Length";
-                    return Err(Error::new(ErrorKind::Handler, reason));
+                Some(0) => {
+                    out.extend_from_slice(but_last);
+                    *framing = Framing::LastByte(last);
                 }
+                Some(rest) => {
+                    out.extend_from_slice(piece);
+                    *left = rest;
+                }
+                None => return Err(too_long()),
             },
-            // An empty chunk would be the last one.
-            Framing::Chunked if piece.is_empty() => return Ok(()),
-            Framing::Chunked => encode::write_chunk_size(out, piece.len()),
-            Framing::UntilClose => {}
-        }
-        out.extend_from_slice(piece);
-        if let Framing::Chunked = framing {
-            out.extend_from_slice(b"\r\n");
+            Framing::LastByte(_) => return Err(too_long()),
+            Framing::Chunked => {
+                encode::write_chunk_size(out, piece.len());
+                out.extend_from_slice(piece);
+                out.extend_from_slice(b"\r\n");
+            }
+            Framing::UntilClose => out.extend_from_slice(piece),
         }
         Ok(())
     }
@@ -322,6 +328,7 @@ impl Conn {
         };
         match framing {
             Framing::Length(0) | Framing::Nothing | Framing::UntilClose => {}
+            Framing::LastByte(last) => out.push(last),
             Framing::Length(_) => {
                 let reason = "a body stream is shorter than the declared Content-Length";
                 return Err(Error::new(ErrorKind::Handler, reason));
@@ -368,4 +375,7 @@ impl Conn {
         self.reading = Reading::Closed;
         self.writing = Writing::Closed;
     }
+}
+fn too_long() -> Error {
+    Error::new(ErrorKind::Handler, "a body stream is longer than the declared Content-Length")
 }

@@ -15,6 +15,9 @@ pub(crate) enum Framing {
     Nothing,
     /// So many bytes are still to be sent.
     Length(u64),
+    /// The last byte of a declared length is still to be sent: this. It is kept until the content has
+    /// ended, so that the response does not look whole when that fails, or goes on.
+    LastByte(u8),
     Chunked,
     /// The close ends it.
     UntilClose,
