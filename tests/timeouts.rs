@@ -562,6 +562,35 @@ fn blocking_work_of_another_loop_does_not_hold_the_clock() {
     other.join().unwrap();
 }
 
+/// However small its pieces are: the rate is that of the whole response.
+#[test]
+fn a_stream_whose_reader_is_too_slow_is_given_up() {
+    struct Endless;
+    impl Stream for Endless {
+        type Item = Result<Bytes>;
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Ready(Some(Ok(Bytes::from_static(&[b'x'; 16]))))
+        }
+    }
+    let app = Snow::new([get("^/$", |_| Response::stream(Endless))]).workers(1);
+    let app = app.configure(|config| {
+        config.write_timeout = millis(400);
+        config.min_write_rate = 1 << 30;
+        config.max_output_bytes = 64;
+    });
+    let server = serve(app);
+    let mut client = Client::connect(server.local_addr());
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut stream = client.stream();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let began = Instant::now();
+    let mut some = vec![0; 256 << 10];
+    while stream.read_exact(&mut some).is_ok() {
+        assert!(began.elapsed() < PATIENCE, "it is not given up");
+        thread::sleep(millis(50));
+    }
+}
+
 /// The kernel tells of room only when there is much of it, which is not what the timeout is about.
 #[test]
 fn a_slow_reader_far_above_the_minimum_is_not_given_up() {

@@ -50,6 +50,12 @@ impl Taking {
         Taking { pace: Pace::new(now), stalls: now + config.write_timeout }
     }
 
+    /// Has it waited for anew: the time between is not counted.
+    fn resume(&mut self, now: Time, config: &Config) {
+        self.pace.seen = now;
+        self.stalls = now + config.write_timeout;
+    }
+
     /// Notes that it has taken something.
     pub(super) fn took(&mut self, count: usize, now: Time, config: &Config) {
         self.pace.progress(count as u64, now, config.write_timeout);
@@ -76,6 +82,8 @@ pub(super) struct Outgoing {
     /// When a client that has closed its sending side counts as gone.
     pub(super) grace: Time,
     pub(super) feed: Option<Box<Feed>>,
+    /// How the peer takes it, once it was waited for.
+    pub(super) taking: Option<Taking>,
 }
 
 impl Connection {
@@ -187,6 +195,9 @@ impl Connection {
         while let Some(mut outbox) = self.outbox.take() {
             let (first, second) = unwritten(&outbox.bytes, &outbox.content, outbox.written);
             if first.is_empty() && second.is_empty() {
+                if let Wait::Stream(outgoing) = &mut self.wait {
+                    outgoing.taking = Some(outbox.taking);
+                }
                 break;
             }
             match self.poll_write(first, second, cx) {
@@ -274,8 +285,13 @@ impl Connection {
                     return Poll::Ready(wait.unwrap_or_default());
                 }
                 // Nothing more is made before the peer has taken what was.
-                if let Err(error) = ready!(self.poll_output(output, cx)) {
-                    return Poll::Ready(self.give_up(&error));
+                match self.poll_output(output, cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(self.give_up(&error)),
+                    Poll::Pending => {
+                        self.resume_taking(outgoing);
+                        return Poll::Pending;
+                    }
                 }
                 match made {
                     Poll::Ready(_) => outgoing.grace = Time::NEVER,
@@ -285,6 +301,15 @@ impl Connection {
             cx.waker().wake_by_ref();
             Poll::Pending
         })
+    }
+
+    /// Has what was just kept of a stream judged with all that was kept of it before.
+    fn resume_taking(&mut self, outgoing: &mut Outgoing) {
+        let now = self.now();
+        if let (Some(outbox), Some(mut taking)) = (&mut self.outbox, outgoing.taking.take()) {
+            taking.resume(now, &self.worker.app.config);
+            outbox.taking = taking;
+        }
     }
 
     /// Waits for content that is not made yet.

@@ -137,8 +137,16 @@ impl Connection {
                     self.record(&mut exchange, status, 0);
                     return self.finish(output, &[]);
                 }
-                let (sent, grace) = (0, Time::NEVER);
-                let outgoing = Outgoing { content, trailers, exchange, status, sent, grace, feed };
+                let outgoing = Outgoing {
+                    content,
+                    trailers,
+                    exchange,
+                    status,
+                    sent: 0,
+                    grace: Time::NEVER,
+                    feed,
+                    taking: None,
+                };
                 Break(Halt::Wait(Wait::Stream(Box::new(outgoing))))
             }
             Content::File(FileContent::Open { file, len: len @ 1.. }) if is_wanted => {
