@@ -336,26 +336,25 @@ async fn serve(worker: &Rc<Worker>, listeners: Vec<Bound>, stop: StopSignal) -> 
     let before = worker.connections.get();
     // Acceptors take what the kernel holds already, and end.
     worker.handle.wake_all();
-    let in_flight = Cell::new(before);
+    let (mut outcome, mut in_flight) = (Ok(()), before);
     let all_left = async {
         for task in accepting {
-            task.await?;
+            // One that fails ends no connection.
+            let its = task.await;
+            if outcome.is_ok() {
+                outcome = its;
+            }
         }
-        in_flight.set(worker.connections.get().max(before));
+        in_flight = worker.connections.get().max(before);
         while worker.connections.get() > 0 {
             worker.one_left().await;
         }
-        Ok(())
     };
     let deadline = worker.app.config.shutdown_timeout;
-    let urged = async {
-        stop.wait(Stopping::Now).await;
-        Ok(())
-    };
-    let outcome = timeout(deadline, race(all_left, urged)).await;
+    let _ = timeout(deadline, race(all_left, stop.wait(Stopping::Now))).await;
     let cut = worker.connections.get();
-    worker.app.census.stopped(in_flight.get().saturating_sub(cut), cut);
-    outcome.unwrap_or(Ok(()))
+    worker.app.census.stopped(in_flight.saturating_sub(cut), cut);
+    outcome
 }
 
 /// What comes of waiting for a connection.
@@ -450,5 +449,44 @@ fn welcome(stream: Transport, remote: Option<SocketAddr>, worker: &Rc<Worker>) {
         spawn_unpin(Connection::new(stream, remote, Rc::clone(worker))).detach();
     } else if let Some(remote) = remote {
         log::debug!("{remote}: refused: too many connections from this address");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Snow, get, rt::block_on};
+    use std::{
+        io::{Read, Write},
+        net::Shutdown,
+        sync::mpsc,
+        thread,
+    };
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_listener_that_becomes_unusable_ends_no_connection() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (addr, copy) = (listener.local_addr().unwrap(), listener.try_clone().unwrap());
+        let (called, is_called) = mpsc::channel();
+        let handler = move |_| {
+            called.send(()).unwrap();
+            async {
+                crate::sleep(Duration::from_millis(300)).await;
+                "answered"
+            }
+        };
+        let app = Arc::new(Snow::new([get("^/$", handler)]).build().unwrap());
+        let bound = Bound::Tcp { listener, is_inherited: false };
+        let server = thread::spawn(move || block_on(run(app, vec![bound], StopSignal::default())));
+        let mut client = std::net::TcpStream::connect(addr).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        is_called.recv().unwrap();
+        socket2::SockRef::from(&copy).shutdown(Shutdown::Read).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("answered"), "{answer:?}");
+        assert_eq!(server.join().unwrap().unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }

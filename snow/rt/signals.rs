@@ -60,12 +60,13 @@ mod heard {
         /// Has a signal look whether it is to end the process: until the first server listens, it is.
         fn prepare(&mut self) -> io::Result<()> {
             if self.ends.is_none() {
-                let ends = self.ends.insert(Arc::new(AtomicBool::new(true)));
+                let ends = Arc::new(AtomicBool::new(true));
                 for signal in SIGNALS {
                     // In this order: the first signal finds it unset, and sets it for the second.
-                    flag::register_conditional_shutdown(signal, 1, Arc::clone(ends))?;
-                    flag::register(signal, Arc::clone(ends))?;
+                    flag::register_conditional_shutdown(signal, 1, Arc::clone(&ends))?;
+                    flag::register(signal, Arc::clone(&ends))?;
                 }
+                self.ends = Some(ends);
             }
             Ok(())
         }

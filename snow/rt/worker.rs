@@ -137,6 +137,7 @@ where
                 Err(error) => {
                     stop.stop(Stopping::Now);
                     outcome = Err(error);
+                    break;
                 }
             }
         }
