@@ -900,6 +900,44 @@ fn on_error_answers_for_handlers_that_fail_and_for_nothing_else() {
     assert!(SEEN.lock().unwrap().is_empty());
 }
 
+/// Whatever becomes of a request, the access log has its line.
+#[test]
+fn requests_whose_client_goes_are_in_the_access_log() {
+    struct Endless;
+    impl Stream for Endless {
+        type Item = Result<Bytes>;
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Ready(Some(Ok(Bytes::from_static(&[b'x'; 1024]))))
+        }
+    }
+    collect_log();
+    let (called, is_called) = mpsc::channel();
+    let routes = [
+        get("^/lost/stream$", |_| Response::stream(Endless)),
+        get("^/lost/big$", |_| vec![b'x'; 32 << 20]),
+        get("^/lost/cut$", move |_| {
+            called.send(()).unwrap();
+            async { pending::<()>().await }
+        }),
+    ];
+    let lines = |words: &str| logged(words).iter().filter(|line| line.contains("B ")).count();
+    let server = serve(Snow::new(routes).workers(1));
+    for path in ["stream", "big"] {
+        let mut client = Client::connect(server.local_addr());
+        client.ask("GET", &format!("/lost/{path}"));
+        // Some has come, and the rest does not fit into what the kernel buffers.
+        assert!(client.stream().peek(&mut [0]).is_ok());
+        client.reset();
+        let line = format!("GET /lost/{path} 200 ");
+        wait_until("it is logged", || lines(&line) == 1);
+    }
+    let mut client = Client::connect(server.local_addr());
+    client.ask("GET", "/lost/cut");
+    is_called.recv().unwrap();
+    server.stop_handle().stop_now();
+    wait_until("it is logged", || lines("GET /lost/cut 499 ") == 1);
+}
+
 /// The client would take the next answer for it.
 #[test]
 fn an_interim_status_is_no_answer() {

@@ -2,7 +2,6 @@
 
 use super::{Connection, Contained, End, Exchange, Feed, Step, Wait, ending};
 use crate::{Error, ErrorKind, app::reply::Later, http::Response, net::Scratch, rt::Time};
-use http::StatusCode;
 use std::{
     future::Future,
     mem,
@@ -65,7 +64,7 @@ impl Connection {
         match meanwhile {
             Meanwhile::Nothing => Poll::Pending,
             Meanwhile::Left => {
-                self.record(&mut pending.exchange, client_closed_request(), 0);
+                self.record_unanswered(&mut pending.exchange);
                 Poll::Ready(ending(End::Close))
             }
             Meanwhile::Answered(mut response) => {
@@ -104,11 +103,6 @@ impl Connection {
         cx.waker().wake_by_ref();
         Meanwhile::Nothing
     }
-}
-
-/// What the access log says of a request whose client left before its answer; never sent.
-fn client_closed_request() -> StatusCode {
-    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// What came of waiting for a handler.

@@ -43,10 +43,10 @@ pub(super) struct Download {
     /// What is being read, where the kernel does not send the file by itself.
     piece: Option<Piece>,
     /// Bytes of the file that are sent, or in the outbox, of those that the head has announced.
-    sent: u64,
+    pub(super) sent: u64,
     len: u64,
-    exchange: Exchange,
-    status: StatusCode,
+    pub(super) exchange: Exchange,
+    pub(super) status: StatusCode,
     /// Since the peer was first waited for.
     taking: Option<Taking>,
 }
@@ -103,13 +103,13 @@ impl Connection {
     /// Writes what was collected, the head of a file's response last.
     pub(super) fn begin_file(
         &mut self,
-        mut download: Box<Download>,
+        download: Box<Download>,
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Wait {
         match self.poll_output_more(output, cx) {
             Poll::Ready(Err(error)) => {
-                self.record(&mut download.exchange, download.status, 0);
+                self.record_lost(Wait::File(download));
                 self.give_up(&error)
             }
             _ => Wait::File(download),

@@ -157,6 +157,8 @@ struct Record {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        let lost = mem::take(&mut self.wait);
+        self.record_lost(lost);
         self.deadline.disarm(&self.worker.handle);
         self.worker.release(self.inbox.capacity());
         self.worker.leave(self.remote.addr());
@@ -260,6 +262,32 @@ impl Connection {
         }
     }
 
+    /// Writes the access line of a request whose client has left before its answer.
+    fn record_unanswered(&self, exchange: &mut Exchange) {
+        // Never sent; what others log, too.
+        let status = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
+        self.record(exchange, status, 0);
+    }
+
+    /// Writes the access line of what was waited for, when that is waited for no longer.
+    fn record_lost(&mut self, wait: Wait) {
+        match wait {
+            Wait::Content(mut incoming) => self.record_unanswered(&mut incoming.exchange),
+            Wait::Answer => {
+                if let Some(mut pending) = self.pending.take() {
+                    self.record_unanswered(&mut pending.exchange);
+                }
+            }
+            Wait::Stream(mut outgoing) => {
+                self.record(&mut outgoing.exchange, outgoing.status, outgoing.sent);
+            }
+            Wait::File(mut download) => {
+                self.record(&mut download.exchange, download.status, download.sent);
+            }
+            Wait::Turn | Wait::End(_) | Wait::Linger => {}
+        }
+    }
+
     // Apart, as the log is mostly off.
     #[inline(never)]
     fn write_record(
@@ -300,7 +328,8 @@ impl Future for Connection {
         for _ in 0..WAITS_PER_TURN {
             if self.outbox.is_some() {
                 if let Err(end) = ready!(self.poll_flush(cx)) {
-                    self.wait = Wait::End(end);
+                    let lost = mem::replace(&mut self.wait, Wait::End(end));
+                    self.record_lost(lost);
                 }
             }
             let next = match self.wait {

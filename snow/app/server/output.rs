@@ -287,7 +287,10 @@ impl Connection {
                 // Nothing more is made before the peer has taken what was.
                 match self.poll_output(output, cx) {
                     Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(error)) => return Poll::Ready(self.give_up(&error)),
+                    Poll::Ready(Err(error)) => {
+                        self.abandon(outgoing);
+                        return Poll::Ready(self.give_up(&error));
+                    }
                     Poll::Pending => {
                         self.resume_taking(outgoing);
                         return Poll::Pending;

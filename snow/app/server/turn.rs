@@ -84,7 +84,10 @@ impl Connection {
             Poll::Ready(Ok(())) => wait,
             // What is left is written before anything else is done.
             Poll::Pending => Some(wait.unwrap_or_default()),
-            Poll::Ready(Err(error)) => Some(self.give_up(&error)),
+            Poll::Ready(Err(error)) => {
+                self.record_lost(wait.unwrap_or_default());
+                Some(self.give_up(&error))
+            }
         }
     }
 
