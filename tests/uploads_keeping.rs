@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    thread,
     time::Duration,
 };
 use tus::{Dir, OCTETS, Server, ask, create};
@@ -77,6 +78,26 @@ fn parts_make_a_whole_which_is_reported_and_they_are_not() {
     assert_eq!(complete[0].metadata_pairs().collect::<Vec<_>>(), [("kind", &b"whole"[..])]);
     assert_eq!(server.ask("DELETE", &parts[0], &[]).status, 204);
     assert!(server.stored(whole) == expected);
+}
+
+/// Neither waits for what the other has.
+#[test]
+fn parts_are_joined_in_two_orders_at_once() {
+    let server = Server::start();
+    let (one, two) = (part(&server, &noise(9)), part(&server, &noise(9)));
+    let join = |concat: String| {
+        let addr = server.addr();
+        thread::spawn(move || {
+            for _ in 0..20 {
+                let answer = ask(addr, "POST", "/files", &[("Upload-Concat", &concat)], b"");
+                assert_eq!(answer.status, 201, "{answer:?}");
+            }
+        })
+    };
+    // Two of each, so that some wait while others end.
+    let orders = [format!("final;{one} {two}"), format!("final;{two} {one}")];
+    let joins: Vec<_> = orders.iter().cycle().take(4).cloned().map(join).collect();
+    joins.into_iter().for_each(|join| join.join().unwrap());
 }
 
 #[test]

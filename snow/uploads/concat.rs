@@ -23,7 +23,10 @@ use std::{
 pub(super) async fn concatenate(store: &Arc<Store>, info: Info) -> Result<State, Refusal> {
     let ids = fields::parse_parts(info.concat().unwrap_or_default())?;
     let mut parts = Parts { store: Arc::clone(store), leases: HashMap::new() };
-    for &id in &ids {
+    // In one order for all: two joins of the same parts would wait for each other.
+    let mut in_order = ids.clone();
+    in_order.sort_unstable();
+    for id in in_order {
         let lease = store.leases.take(id).await.ok_or_else(Refusal::locked)?;
         parts.leases.insert(id, lease);
     }

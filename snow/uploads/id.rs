@@ -6,7 +6,7 @@
 use std::{fmt, io};
 
 /// The name of one upload.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct UploadId(u128);
 
 /// Digits of a name.

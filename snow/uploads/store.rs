@@ -53,6 +53,14 @@ struct Totals {
     reported: HashSet<UploadId>,
 }
 
+impl Totals {
+    /// Returns how many bytes there are with so many more, if there may be.
+    fn bytes_with(&self, more: u64, limits: &Limits) -> Result<u64, Refusal> {
+        let sum = self.bytes.checked_add(more);
+        sum.filter(|&sum| sum <= limits.max_total_bytes).ok_or_else(Refusal::no_room)
+    }
+}
+
 impl Store {
     /// Opens a directory: tidies up, counts, removes what has expired, and reports what was completed
     /// by a process that did not live to report it.
@@ -94,9 +102,7 @@ impl Store {
     /// Makes room for more bytes; they count until they are [given back](Store::release).
     pub(super) fn reserve(&self, bytes: u64) -> Result<(), Refusal> {
         let mut totals = self.totals();
-        let sum = totals.bytes.checked_add(bytes);
-        let sum = sum.filter(|&sum| sum <= self.limits.max_total_bytes);
-        totals.bytes = sum.ok_or_else(Refusal::no_room)?;
+        totals.bytes = totals.bytes_with(bytes, &self.limits)?;
         Ok(())
     }
 
@@ -135,13 +141,11 @@ impl Store {
 
     /// Makes an upload without bytes.
     ///
-    /// A length that there is no room for now is refused now. It is not set aside, however: whoever
-    /// could lock up room by asking for it would need no bytes to keep others out.
+    /// A length that there is no room for now is refused now. It is not set aside, however, not for a moment:
+    /// whoever could lock up room by asking for it would need no bytes to keep others out.
     pub(super) fn create(self: &Arc<Store>, info: Info) -> Result<Stored, Refusal> {
-        let length = info.length.unwrap_or(0);
-        self.reserve(length)?;
-        self.release(length);
         let mut totals = self.totals();
+        totals.bytes_with(info.length.unwrap_or(0), &self.limits)?;
         if totals.uploads >= self.limits.max_uploads {
             return Err(Refusal::no_room());
         }
@@ -231,5 +235,47 @@ pub(super) struct Joining(Arc<Store>);
 impl Drop for Joining {
     fn drop(&mut self) {
         self.0.totals().joins -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uploads::info::Kind;
+    use std::{env, fs, process, thread};
+
+    #[test]
+    fn a_length_that_is_asked_for_takes_no_room_from_bytes_that_come() {
+        let dir = env::temp_dir().join(format!("snow-uploads-room-{}", process::id()));
+        let limits = Limits {
+            max_upload_bytes: 100,
+            max_total_bytes: 100,
+            // So that no files are made.
+            max_uploads: 0,
+            max_metadata_bytes: 0,
+            expires_after: Duration::MAX,
+            completed_expire_after: Duration::MAX,
+        };
+        let store = Store::open(dir.clone(), limits, Hooks::default()).unwrap();
+        let asks = || {
+            for _ in 0..20_000 {
+                let (kind, metadata) = (Kind::Whole, String::new());
+                let info = Info { length: Some(100), kind, metadata, is_finished: false };
+                assert!(store.create(info).is_err(), "there is room for none");
+            }
+        };
+        let refused = thread::scope(|scope| {
+            let asking = [scope.spawn(asks), scope.spawn(asks)];
+            let mut refused = 0;
+            while !asking.iter().all(thread::ScopedJoinHandle::is_finished) {
+                match store.reserve(1) {
+                    Ok(()) => store.release(1),
+                    Err(_) => refused += 1,
+                }
+            }
+            refused
+        });
+        fs::remove_dir_all(dir).unwrap();
+        assert_eq!(refused, 0);
     }
 }
