@@ -47,7 +47,8 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// [`Malformed`](crate::net::FrameErrorKind::Malformed) for what cannot, such as a map whose keys are no text.
+    /// [`Malformed`](crate::net::FrameErrorKind::Malformed) for what cannot, such as a map whose keys are
+    /// no text.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Message, FrameError> {
         let value = serde_json::to_value(value)
             .map_err(|error| malformed("the content cannot be JSON").caused_by(error))?;

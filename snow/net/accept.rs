@@ -12,10 +12,10 @@ use std::{
     time::Duration,
 };
 
-/// How long a listener rests that could not accept, unless a descriptor is freed before.
+/// How long a listener that could not accept rests, unless a descriptor is freed sooner.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// How long handshakes that have begun may take to end, when a listener is about to close.
+/// How long a listener that is about to close waits for handshakes that have begun.
 const LAST_ARRIVALS: Duration = Duration::from_millis(50);
 
 /// What connections are accepted from: [`TcpListener`](super::TcpListener) and `UnixListener`.
@@ -41,11 +41,11 @@ pub(crate) mod sealed {
         /// Returns how often the machine was out of descriptors or memory for new connections.
         fn starved(&self) -> u64;
 
-        /// Has the next accept ask the kernel, though no event has told of a connection.
+        /// Makes the next accept ask the kernel, though no event has reported a connection.
         fn look_again(&self);
 
-        /// Has the kernel pass over clients that begin to connect, and lets those go on who have begun:
-        /// what is in the queue of a listener that closes is reset. False where that cannot be done.
+        /// Keeps new clients from connecting, and lets those go on that have begun: what is in the queue of
+        /// a listener that closes is reset. False where that cannot be done.
         fn refuse_arrivals(&mut self) -> bool;
 
         /// Returns the address of a peer that has one.
@@ -53,16 +53,17 @@ pub(crate) mod sealed {
     }
 }
 
-/// How a listener that is to stop comes to its end without a reset for those who have begun to connect.
+/// How a listener stops without a reset for clients that have begun to connect.
 #[derive(Default)]
 pub(crate) struct LastLook {
-    /// Whether the kernel passes over new ones, once it was asked to.
+    /// Whether new clients are kept out; `None` until that was tried.
     refuses: Option<bool>,
+    /// Whether the handshakes have been waited for.
     is_taken: bool,
 }
 
 impl LastLook {
-    /// Has the kernel pass over those who begin to connect from now on; returns whether it does.
+    /// Keeps new clients from connecting from now on; returns whether that works.
     pub(crate) fn refuse_arrivals<S, P>(
         &mut self,
         listener: &mut impl sealed::Listen<S, P>,
@@ -70,8 +71,8 @@ impl LastLook {
         *self.refuses.get_or_insert_with(|| listener.refuse_arrivals())
     }
 
-    /// Returns whether a listener that has nobody to accept can be closed. The first time it waits for
-    /// handshakes that have begun: the listener is to be asked once more then.
+    /// Returns whether a listener with nobody to accept can be closed. The first time, it waits for
+    /// handshakes that have begun and returns false: the listener is to be asked once more.
     pub(crate) async fn is_over<S, P>(&mut self, listener: &mut impl sealed::Listen<S, P>) -> bool {
         if self.is_taken || !self.refuse_arrivals(listener) {
             return true;
@@ -97,8 +98,9 @@ pub(super) struct Acceptor<L: Accept> {
     source: Source<L>,
     /// While the listener rests.
     rest: Option<Sleep>,
-    /// Whether the rest has been reported: once an episode, of which there have been so many.
+    /// Whether this episode without descriptors or memory has been reported.
     is_reported: bool,
+    /// How many such episodes there have been.
     episodes: u64,
 }
 
@@ -116,7 +118,7 @@ impl<L: Accept> Acceptor<L> {
         self.episodes
     }
 
-    /// Has the next accept ask the kernel, though no event has told of a connection.
+    /// Makes the next accept ask the kernel, though no event has reported a connection.
     pub(super) fn look_again(&self) {
         self.source.set_undrained(Interest::Read);
     }
@@ -137,7 +139,7 @@ impl<L: Accept> Acceptor<L> {
                 Ok((stream, peer)) => return Poll::Ready(Ok((Source::new(stream), peer))),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
-                        // A descriptor was free, and nobody waits for it: that is over.
+                        // A descriptor was free and no client waits: the episode is over.
                         if std::mem::take(&mut self.is_reported) {
                             log::info!("accepting connections again");
                         }
@@ -146,7 +148,7 @@ impl<L: Accept> Acceptor<L> {
                     io::ErrorKind::Interrupted
                     | io::ErrorKind::ConnectionAborted
                     | io::ErrorKind::ConnectionReset => {}
-                    // A listener that is none, or that was shut down, will not get better.
+                    // A socket that does not listen, or was shut down, will not recover.
                     io::ErrorKind::InvalidInput => return Poll::Ready(Err(error)),
                     _ => self.start_rest(&error),
                 },

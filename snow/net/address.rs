@@ -243,8 +243,8 @@ impl<T: Addresses> Addresses for Vec<T> {
     }
 }
 
-/// Returns the address that a client is counted under: of IPv6 the network, since one client has all of
-/// its 64 bits of host numbers.
+/// Returns the address that a client is counted under: for IPv6 that of its network of 64 bits, all of
+/// which one client has to itself.
 pub(crate) fn client_of(remote: SocketAddr) -> IpAddr {
     const NETWORK: u128 = u128::MAX << 64;
     match remote.ip().to_canonical() {
@@ -253,8 +253,8 @@ pub(crate) fn client_of(remote: SocketAddr) -> IpAddr {
     }
 }
 
-/// Returns what the first of `addrs` gives that `attempt` succeeds with; it is told how many attempts
-/// are left with this one, as far as is known. Names are looked up on the blocking pool.
+/// Tries `attempt` with one after the other of `addrs`, and returns the first success. It is passed how
+/// many attempts are left, this one included, as far as is known. Names are looked up on the blocking pool.
 ///
 /// # Errors
 ///

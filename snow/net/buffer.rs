@@ -22,7 +22,7 @@ pub(crate) struct Scratch {
     pub(crate) input: Vec<u8>,
     /// Where output is collected; empty when borrowed.
     pub(crate) output: Vec<u8>,
-    /// Others that are spare, while this one is.
+    /// The next spare, while this one is spare.
     next: Option<Box<Scratch>>,
 }
 
@@ -34,7 +34,7 @@ impl Scratch {
 
     /// Runs `work` with the buffers of this thread.
     pub(crate) fn with<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
-        // Taken and not borrowed: whatever `work` calls may do the same, and has others then.
+        // Taken and not borrowed: `work` may call this again, and gets other buffers then.
         let spare = SPARE.with(|spare| {
             let mut first = spare.take()?;
             spare.set(first.next.take());

@@ -30,7 +30,7 @@ use std::io;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "a datagram may be truncated"]
 pub enum Datagram {
-    /// All of it, of so many bytes; none is a datagram too.
+    /// All of it, and its length: an empty datagram is `Whole(0)`.
     Whole(usize),
     /// It was longer than the buffer, which is full of its beginning. The rest is lost.
     Truncated,
@@ -76,8 +76,8 @@ pub(super) fn receive<P>(
     })
 }
 
-/// Reports that one receive passes over. Each is told once, so that there are seldom two in a row; what
-/// goes on is the fault of something else.
+/// How many ICMP errors one receive skips. The kernel reports each once, so a longer run is something else,
+/// and is returned.
 const MOST_REPORTS: usize = 64;
 
 /// Repeats `operation` while it fails for a datagram that was sent before.
@@ -104,8 +104,8 @@ fn is_of_a_datagram_before(error: &io::Error) -> bool {
     has_a_kind || error.raw_os_error().is_some_and(|code| REPORTS.contains(&code))
 }
 
-/// What else Linux makes of ICMP, by the codes that x86 and ARM have: EACCES, ENONET, EPROTO, EMSGSIZE,
-/// ENOPROTOOPT, EOPNOTSUPP and EHOSTDOWN.
+/// Other errors that Linux makes of ICMP messages, by their codes on x86 and ARM: EACCES, ENONET, EPROTO,
+/// EMSGSIZE, ENOPROTOOPT, EOPNOTSUPP and EHOSTDOWN.
 #[cfg(target_os = "linux")]
 const REPORTS: [i32; 7] = [13, 64, 71, 90, 92, 95, 112];
 #[cfg(not(target_os = "linux"))]

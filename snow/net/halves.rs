@@ -131,8 +131,8 @@ impl<S: Split> AsyncWrite for WriteHalf<S> {
 
 impl<S: Split> Drop for WriteHalf<S> {
     fn drop(&mut self) {
-        // It is borrowed only if a read of the other half drops a waker that owned this one; the end is
-        // then that of the whole stream.
+        // It is borrowed only if the other half, while it reads, drops a waker that owned this one: then
+        // the whole stream ends.
         if let Some(Ok(mut stream)) = self.0.as_ref().map(|shared| shared.try_borrow_mut()) {
             stream.writer_dropped();
         }

@@ -143,8 +143,8 @@ impl<L, H> Serve<L, H> {
 
     /// Sets how many connections there may be at a time from one address, at least one; of IPv6 from one
     /// network of 64 bits. Beyond, they are closed at once. Without effect on Unix sockets. Default: as
-    /// [`Config::max_connections_per_address`], so that one client alone cannot keep all others out;
-    /// behind a proxy, which all clients share the address of, it is to be as
+    /// [`Config::max_connections_per_address`], so that one client alone cannot keep all others out; behind
+    /// a proxy, whose address all clients share, set it to that of
     /// [`max_connections`](Serve::max_connections).
     pub fn max_connections_per_address(mut self, most: usize) -> Serve<L, H> {
         self.max_connections_per_address = most.max(1);
@@ -166,7 +166,7 @@ impl<L, H> Serve<L, H> {
         self
     }
 
-    /// Returns what stops the server from elsewhere.
+    /// Returns a handle that stops the server.
     pub fn stop_handle(&self) -> ServeHandle {
         ServeHandle(self.stop.clone())
     }
@@ -197,8 +197,9 @@ impl<L: fmt::Debug, H> fmt::Debug for Serve<L, H> {
 pub struct ServeHandle(StopSignal);
 
 impl ServeHandle {
-    /// Asks for a graceful stop and returns at once: who has connected already is still accepted, if there
-    /// is room, and nobody else any more; the connections have until [`shutdown_timeout`](Serve::shutdown_timeout) to end, and the rest are cut.
+    /// Asks for a graceful stop and returns at once. Clients that have connected already are still
+    /// accepted, if there is room, and no others. The connections have
+    /// [`shutdown_timeout`](Serve::shutdown_timeout) to end; what is left then is cut.
     pub fn stop(&self) {
         self.0.stop(Stopping::Gracefully);
     }
@@ -208,7 +209,7 @@ impl ServeHandle {
         self.0.stop(Stopping::Now);
     }
 
-    /// Waits until a stop was asked for: what a connection that never ends by itself may race with.
+    /// Waits until a stop is asked for: a connection that never ends by itself can race with this.
     pub async fn stopping(&self) {
         self.0.wait(Stopping::Gracefully).await;
     }
@@ -314,7 +315,7 @@ fn log_panic(peer: &impl fmt::Debug, panic: &(dyn Any + Send)) {
     log::error!("{peer:?}: the connection panicked: {}", panic_message(panic));
 }
 
-/// One connection, which is over when its handler is, whatever came of that.
+/// One connection. It ends with its handler, however that ends.
 ///
 /// It is a type and not an `async` block, which would keep the handler's future twice.
 struct Connection<F, P> {
@@ -396,15 +397,15 @@ impl Crowd {
             return Poll::Pending;
         }
         let next = listener.poll_accept(cx);
-        // With nobody left who waits for room, the episode is over.
+        // Nobody is left who waits for room: the episode is over.
         if next.is_pending() && self.is_reported.replace(false) {
             log::info!("accepting connections again");
         }
         next
     }
 
-    /// Is ready with one of the connections that the kernel holds, or with none: those would be reset with
-    /// the listener.
+    /// Is ready with one of the connections that the kernel holds, or with none. They would be reset when
+    /// the listener closes.
     fn poll_last<L: Listener>(
         &self,
         listener: &mut L,

@@ -120,7 +120,7 @@ where
         [one] => io.write(one),
         several => io.write_vectored(several),
     }))?;
-    // Of more slices than this the rest was not even tried.
+    // With more slices than this, a short count does not mean that there is no more room.
     if count < wanted && bufs.len() <= MAX_SLICES {
         source.set_drained(Interest::Write);
     }
@@ -138,8 +138,8 @@ pub(super) fn poll_left<S: StreamSocket>(source: &mut Source<S>, cx: &Context<'_
 
 /// Implements the `futures-io` traits for a type that is a [`Stream`](super::Stream) over a `source`.
 ///
-/// Here reads and writes are steps of the task's turn. A server of HTTP has bounds of its own, and uses
-/// the stream.
+/// Here reads and writes are steps of the task's turn. The HTTP server has bounds of its own, and calls the
+/// methods of `Stream`.
 macro_rules! impl_futures_io {
     ($stream:ty) => {
         impl futures_io::AsyncRead for $stream {

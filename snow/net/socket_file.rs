@@ -22,7 +22,7 @@ const STARTING: Duration = Duration::from_millis(50);
 
 /// The file of a socket that is bound, removed when this is dropped.
 ///
-/// Whether it is still ours is asked before: another program may have put its own there.
+/// It is checked before that it is still ours: another program may have put its own there.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     /// Absolute, so that it stays true when the process changes its directory.
@@ -30,7 +30,7 @@ pub(crate) struct SocketFile {
     identity: Identity,
 }
 
-/// What tells a file from another that has come to its name. A number alone is used again soon.
+/// What tells a file from a later one of the same name. An inode number alone is soon used again.
 #[derive(PartialEq, Eq, Debug)]
 struct Identity {
     device: u64,
@@ -68,7 +68,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// Returns whether `path` is a name of Linux's own, which no file has.
+/// Returns whether `path` is an abstract name, which only Linux has and no file.
 fn is_abstract(path: &Path) -> bool {
     path.as_os_str().as_bytes().first() == Some(&0)
 }
@@ -89,9 +89,10 @@ pub(super) fn address(path: &Path) -> io::Result<SockAddr> {
 
 /// Makes a socket that does not block and has the name `path`, and its file, if it is one.
 ///
-/// The permissions have no window. Nobody can connect before the socket listens, which it does after
-/// this; and where sockets need not listen, Linux makes the file with what the socket itself was set to,
-/// less the umask, so that a change afterwards only adds. A umask of the process's own would be everybody's.
+/// At no moment is the socket open to more than `mode` allows. Nobody can connect to a stream socket before
+/// it listens, which is after this. For a datagram socket Linux makes the file with the mode of the socket
+/// itself, less the umask, so that setting it afterwards only adds to it. A changed umask would be that of
+/// the whole process.
 pub(super) fn bind(
     kind: Type,
     path: &Path,
@@ -125,7 +126,7 @@ pub(super) fn bind(
     Ok((socket, Some(file)))
 }
 
-/// Sets what the file of a socket will have, where the system knows of that.
+/// Sets the mode that the file of a socket will have, where the system supports that.
 fn with_mode(socket: Socket, mode: u32) -> Socket {
     let file = File::from(OwnedFd::from(socket));
     let _ = file.set_permissions(Permissions::from_mode(mode));
@@ -134,9 +135,9 @@ fn with_mode(socket: Socket, mode: u32) -> Socket {
 
 /// Removes the file of a socket that nobody has open any more.
 ///
-/// Two programs that find the same one at the same moment may both take it over; then the later has it. So
-/// may a program that needs longer than [`STARTING`] from its bind to its listen lose its file. Where both can
-/// happen, a lock of one's own has to tell whose turn it is.
+/// Two programs that find the same file at the same moment may both take it over; the later one has it
+/// then. A program that takes longer than [`STARTING`] from its bind to its listen may lose its file, too.
+/// Where that can happen, the programs need a lock of their own.
 ///
 /// # Errors
 ///
@@ -159,7 +160,7 @@ fn remove_stale(path: &Path, kind: Type) -> io::Result<()> {
     Ok(())
 }
 
-/// Looks once more, a little later: who has bound a socket and does not listen yet looks dead.
+/// Looks once more, a little later: a socket that is bound and does not listen yet looks dead.
 ///
 /// This blocks, but only where a file was left behind.
 fn is_about_to_be(path: &Path, kind: Type) -> io::Result<bool> {

@@ -16,21 +16,21 @@ pub(crate) trait Stream {
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>])
     -> Poll<io::Result<usize>>;
 
-    /// Writes as [`poll_write`](Stream::poll_write) does what more follows at once: a
-    /// [file](Stream::poll_send_file), or the [end](Stream::shutdown_write) of the sending side, and not a
-    /// mere close, which may drop it. It may be kept back for a moment, so that both travel together.
+    /// Writes as [`poll_write`](Stream::poll_write) does, when a [file](Stream::poll_send_file) or the
+    /// [end](Stream::shutdown_write) of the sending side follows at once. The bytes may be held back for a
+    /// moment, so that both travel together; a mere close may drop them.
     fn poll_write_more(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write(cx, &[IoSlice::new(buf)])
     }
 
-    /// Sends up to `most` bytes of `file` from `offset` on, which are not copied on their way.
+    /// Sends up to `most` bytes of `file` from `offset` on, without copying them through this process.
     ///
-    /// Returns how many bytes there was room for; none, when the file ends before `offset`. Its position
-    /// stays where it is.
+    /// Returns how many bytes were taken: zero when the file has none from `offset` on. Its position does
+    /// not change.
     ///
     /// # Errors
     ///
-    /// `Unsupported` or `InvalidInput` when the stream, the system or the file does not go with this:
+    /// `Unsupported` or `InvalidInput` when the stream, the system or the file does not support this:
     /// nothing was sent, and the bytes are to be read and written instead.
     fn poll_send_file(
         &mut self,
@@ -45,12 +45,12 @@ pub(crate) trait Stream {
     /// Returns whether there may be something to read, as far as is known without a system call.
     fn has_input(&self) -> bool;
 
-    /// Returns whether there is nothing to read, and the task that read last is woken when there is.
+    /// Returns whether there is nothing to read and the task that read last will be woken when there is.
     fn is_awaited(&self) -> bool {
         false
     }
 
-    /// Has the next write tried, though no event has told of room.
+    /// Lets the next write be tried, though no event has reported room.
     fn retry_write(&mut self);
 
     /// Is ready when the peer has left, as far as can be known without reading; what it sent before

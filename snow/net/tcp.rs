@@ -54,7 +54,7 @@ pub struct TcpStream {
     source: Source<mio::net::TcpStream>,
 }
 
-/// When an idle connection is asked whether the other end is still there.
+/// When an idle connection is probed, to find out whether the other end is still there.
 ///
 /// # Examples
 ///
@@ -334,11 +334,11 @@ impl Stream for TcpStream {
     ) -> Poll<io::Result<usize>> {
         use std::num::NonZeroUsize;
 
-        // Where the system counts in 32 bits it does not reach further.
+        // Offsets beyond 2 GiB do not fit where the system has 32 bits.
         let Ok(offset) = isize::try_from(offset) else {
             return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
         };
-        // No length stands for all.
+        // `None` stands for the whole file, so zero is answered here.
         let Some(most) = NonZeroUsize::new(most) else { return Poll::Ready(Ok(0)) };
         // A short count may be the file's end, so it does not mean that there is no more room.
         socket::poll_io(&mut self.source, Interest::Write, cx, |io| {

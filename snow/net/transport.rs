@@ -1,5 +1,5 @@
-//! The streams that a server's connections run on, as one type: what serves them is compiled once, and
-//! not once for each.
+//! The streams that a server's connections run on, as one type: the code that serves them is compiled once,
+//! and not for each.
 
 #[cfg(unix)]
 use super::UnixStream;
@@ -13,8 +13,8 @@ use std::{
 
 /// One of the streams there are.
 ///
-/// What is not TCP is behind a pointer: that there are others takes neither room of the connections that are
-/// most, nor more than one look.
+/// All but TCP are behind a pointer: the usual connection pays for the others neither in size nor with more
+/// than one branch.
 pub(crate) enum Transport {
     Tcp(TcpStream),
     /// A Unix socket, or the end of a test client's pipe.
@@ -40,7 +40,7 @@ impl From<ServerPipe> for Transport {
     }
 }
 
-/// Does the same with whichever stream it is.
+/// Does `work` with whichever stream it is.
 macro_rules! each {
     ($transport:ident, $stream:ident => $work:expr) => {
         match $transport {

@@ -99,8 +99,8 @@ impl UdpSocket {
         SockRef::from(self.source.io())
     }
 
-    /// Sends to and receives from the first of `addrs` that the system takes, and nobody else, from now
-    /// on. A name is looked up on the blocking pool.
+    /// Connects the socket: from now on it sends to and receives from the first of `addrs` that the system
+    /// takes, and nobody else. A name is looked up on the blocking pool.
     ///
     /// Nothing is sent: that nobody listens there is known after the first datagram at the earliest.
     ///
@@ -310,16 +310,16 @@ impl UdpSocket {
         self.source.io().set_ttl(ttl)
     }
 
-    /// Asks for room for so many bytes that have come and were not received; more than fit are lost.
+    /// Asks for a receive buffer of so many bytes; datagrams that do not fit are lost.
     ///
     /// # Errors
     ///
-    /// As the system tells; one that gives less than it was asked for does not.
+    /// As the system tells; to be given less than was asked for is no error.
     pub fn set_recv_buffer_bytes(&self, bytes: usize) -> io::Result<()> {
         self.as_socket().set_recv_buffer_size(bytes)
     }
 
-    /// Returns the room for what was not received, in bytes; Linux counts its own part too.
+    /// Returns the size of the receive buffer, in bytes; on Linux the kernel's own overhead counts in it.
     ///
     /// # Errors
     ///
@@ -328,7 +328,7 @@ impl UdpSocket {
         self.as_socket().recv_buffer_size()
     }
 
-    /// Asks for room for so many bytes that are not sent yet.
+    /// Asks for a send buffer of so many bytes.
     ///
     /// # Errors
     ///
@@ -337,7 +337,7 @@ impl UdpSocket {
         self.as_socket().set_send_buffer_size(bytes)
     }
 
-    /// Returns the room for what is not sent yet, in bytes.
+    /// Returns the size of the send buffer, in bytes.
     ///
     /// # Errors
     ///

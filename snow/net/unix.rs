@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-/// How long to wait for room in the queue of another socket, of which no event tells.
+/// How long to wait between two looks for room in the queue of another socket, which no event reports.
 pub(super) const QUEUE_REST: Duration = Duration::from_millis(5);
 
 /// How a Unix socket is bound.
@@ -80,8 +80,8 @@ impl Accept for mio::net::UnixListener {
 
 /// A Unix socket that connections are accepted from.
 ///
-/// Its file is made when it is bound and removed when it is dropped, if it is still the same. A file
-/// that a program has left behind that ended otherwise is taken over; one that is no socket never is.
+/// Its file is made when it is bound, and removed when it is dropped unless another has taken its place. A
+/// socket file that nobody has open, left behind by a program, is taken over; any other file never is.
 ///
 /// # Examples
 ///
@@ -112,10 +112,15 @@ impl UnixListener {
     /// Listens at `path` with the default options. A path that begins with a zero byte is an abstract
     /// name, which only Linux has.
     ///
+    /// Where the file of a socket is there already, this connects to it to learn whether somebody listens: a
+    /// server that does sees a connection that is closed without a byte. Where nobody does, it blocks for
+    /// 50 ms, in case another program has bound the socket and is about to listen.
+    ///
     /// # Errors
     ///
     /// `AddrInUse` when somebody listens there; `AlreadyExists` when there is a file that is no socket;
-    /// `InvalidInput` when the path is empty, too long (107 bytes on Linux) or has a zero byte in it; as the system tells.
+    /// `InvalidInput` when the path is empty, too long (107 bytes on Linux) or has a zero byte in it; as the
+    /// system tells.
     ///
     /// # Panics
     ///
@@ -311,7 +316,7 @@ impl UnixStream {
         split(self)
     }
 
-    /// Returns the address of this end, which a client's has not.
+    /// Returns the address of this end; a client's is unnamed.
     ///
     /// # Errors
     ///
@@ -372,7 +377,7 @@ impl Stream for UnixStream {
         self.shutdown(Shutdown::Write)
     }
 
-    /// There is no reset between processes of one machine, unless something is left unread.
+    /// Nothing: a Unix socket has no reset, unless something is left unread.
     fn reset_on_drop(&mut self) {}
 }
 

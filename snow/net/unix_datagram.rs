@@ -52,7 +52,7 @@ impl UnixDatagram {
         UnixDatagram::bind_with(path, &UnixOptions::default())
     }
 
-    /// Makes a socket that receives at `path`; of the options, those that are about its file hold.
+    /// Makes a socket that receives at `path`; of the options, only those about its file apply.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ impl UnixDatagram {
         Ok(UnixDatagram { file: self.file.clone(), ..UnixDatagram::from_std(socket.into())? })
     }
 
-    /// Sends to and receives from the socket at `path`, and nobody else, from now on.
+    /// Connects the socket: from now on it sends to the socket at `path`, and receives from that one alone.
     ///
     /// # Errors
     ///
@@ -143,9 +143,9 @@ impl UnixDatagram {
     /// Sends a datagram to the socket at `path`, as soon as there is room in its queue, and returns its
     /// length.
     ///
-    /// A peer that does not read makes this wait for as long as it likes: who answers several peers in
-    /// turn uses [`try_send_to`](UnixDatagram::try_send_to) or a `snow::timeout`, or one
-    /// keeps it from all the others.
+    /// A peer that does not read makes this wait for as long as it likes: a program that answers several
+    /// peers in turn uses [`try_send_to`](UnixDatagram::try_send_to) or a `snow::timeout`, so that one does
+    /// not hold up the others.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl UnixDatagram {
         loop {
             match poll_fn(|cx| poll_step(cx, |_| Poll::Ready(self.try_send(datagram, &addr)))).await
             {
-                // That somebody else's queue has room again, no event of this socket tells.
+                // No event of this socket reports room in another's queue.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(QUEUE_REST).await,
                 outcome => return outcome,
             }

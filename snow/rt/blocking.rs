@@ -44,8 +44,9 @@ type Home = Option<Arc<Inbox>>;
 
 struct State {
     queue: VecDeque<Runnable<Home>>,
-    /// Those who found the queue full, by the number of their ticket, and the last such number.
+    /// Wakers of those who found the queue full, by ticket.
     waiting: BTreeMap<u64, Waker>,
+    /// The last ticket that was given.
     tickets: u64,
     threads: usize,
     /// Threads that wait for work.
@@ -54,7 +55,7 @@ struct State {
 
 /// Returns whether a loop has no blocking work queued or running.
 pub(super) fn is_idle(home: &Inbox) -> bool {
-    // Whoever waits for a place may be of any loop.
+    // Those who wait for a place may be of any loop.
     !home.has_errands() && POOL.state().waiting.is_empty()
 }
 
@@ -122,7 +123,8 @@ where
             }
             state.waiting.remove(&ticket.unwrap_or_default());
             let home = Handle::try_current().map(|handle| Arc::clone(handle.tasks().inbox()));
-            // Nobody may be there any more to drop the one or the other.
+            // When nobody awaits the result, the pool drops work or output: a panic of that must not end
+            // its thread.
             let work = Contained::new(work);
             let (runnable, task) =
                 async_task::Builder::new().propagate_panic(true).metadata(home).spawn(
@@ -155,7 +157,7 @@ impl<F, T> Drop for Unblock<F, T> {
 }
 
 impl State {
-    /// Waits for a place, where one waited before if one did.
+    /// Waits for a place, under the ticket of an earlier wait if there was one.
     fn wait(&mut self, ticket: Option<u64>, waker: &Waker) -> u64 {
         let ticket = ticket.unwrap_or_else(|| {
             self.tickets += 1;
@@ -183,13 +185,13 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a job again that was cancelled, for its thread to drop.
+    /// Queues a cancelled job again, for a thread of the pool to drop.
     fn add(&'static self, runnable: Runnable<Home>) {
         self.state().push(runnable);
         self.work.notify_one();
     }
 
-    /// Sees to it that there is a thread for what is queued.
+    /// Wakes or starts a thread for what is queued.
     fn staff(&'static self, state: &mut State) {
         if state.free >= state.queue.len() || state.threads >= BLOCKING_THREADS {
             self.work.notify_one();

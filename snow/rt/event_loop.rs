@@ -28,7 +28,8 @@ use std::{
 const TASKS_PER_ROUND: usize = 512;
 const ROUNDS_PER_TICK: usize = 2;
 
-/// How late a timer is only when the process stood still: stopped by a signal, or without a processor.
+/// How late a timer may be before the process is taken to have stood still: stopped by a signal, or without
+/// a processor.
 const STANDSTILL: Duration = Duration::from_millis(50);
 
 /// How long a loop with a virtual clock waits for other threads before it looks again.
@@ -47,7 +48,7 @@ struct Inner {
     now: Cell<Time>,
 }
 
-/// A reference to a loop, for those who live on it.
+/// A reference to a loop, for what lives on it.
 #[derive(Clone)]
 pub(crate) struct Handle(Rc<Inner>);
 
@@ -137,16 +138,15 @@ impl Handle {
         self.0.tasks.wake_all();
     }
 
-    /// Polls an operation that a peer can keep ready for ever, as a step of the turn that its task has:
-    /// after so many the task is woken again, and others come first.
+    /// Polls an operation that a peer can keep ready for ever, as one step of its task's turn. After a
+    /// number of steps the turn is over: the task is woken again, and others run first.
     ///
-    /// The steps are counted for the task and not for the socket, so that a task which takes from
-    /// whichever of several is ready has no more of them. What was not ready is no step: a task may wait
-    /// for any number.
+    /// Steps are counted per task and not per socket, so that a task that reads from several has no more of
+    /// them. Only an operation that was ready counts: a task may wait for any number.
     ///
     /// # Panics
     ///
-    /// When the turn is over and the loop of this thread is another: it would never begin anew.
+    /// When the turn is over and the loop of this thread is another: the next turn would never begin.
     pub(crate) fn poll_step<T>(
         &self,
         cx: &mut Context<'_>,
@@ -281,10 +281,10 @@ impl EventLoop {
             let now = inner.clock.now();
             return inner.reactor.wait(next.map(|deadline| deadline.since(now)));
         }
-        // Time stands still while blocking work is on its way; what sockets have comes first too.
+        // Virtual time stands still while blocking work is queued or running, and until events are handled.
         let Some(deadline) = next.filter(|_| super::blocking::is_idle(inner.tasks.inbox())) else {
             inner.reactor.wait(Some(VIRTUAL_PATIENCE))?;
-            // Whoever waits for something that never comes may want to give up, in real time.
+            // The root future may want to give up, in real time, on something that never comes.
             self.root.woken.store(true, Ordering::SeqCst);
             return Ok(());
         };

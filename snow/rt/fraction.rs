@@ -6,16 +6,17 @@ use rustix::{
 };
 use std::{io, os::fd::AsFd, time::Duration};
 
-/// What deadlines are met to: those that are nearer to each other are met together, with one wait.
+/// The resolution, and the shortest wait: deadlines closer together than this share one.
 const SHORTEST: Duration = Duration::from_micros(100);
 
-/// What `mio` counts in, in nanoseconds.
+/// The resolution of `mio`, in nanoseconds.
 const MILLISECOND: u32 = 1_000_000;
 
-/// Waits until `source` may have something to tell, if `timeout` is but a fraction of a millisecond, and
-/// returns for how long to wait then; `None` when nothing has come.
+/// Waits for `source` if `timeout` is less than a millisecond, and not zero: returns `None` when nothing
+/// has come by then, else a timeout of zero, with which to fetch what has.
 ///
-/// Of what is longer it returns the whole milliseconds: the fraction is what is left after them.
+/// Of a longer `timeout` it returns the whole milliseconds, without waiting; the fraction is left for the
+/// wait after that one.
 pub(super) fn wait(source: &impl AsFd, timeout: Duration) -> io::Result<Option<Duration>> {
     let fraction = Duration::from_nanos((timeout.subsec_nanos() % MILLISECOND).into());
     if fraction < timeout || timeout.is_zero() {
@@ -25,7 +26,7 @@ pub(super) fn wait(source: &impl AsFd, timeout: Duration) -> io::Result<Option<D
     let timeout = Timespec { tv_sec: 0, tv_nsec: fraction.subsec_nanos().into() };
     match poll(&mut [PollFd::new(source, PollFlags::IN)], Some(&timeout)) {
         Ok(0) => Ok(None),
-        // The process may have slept when it was interrupted.
+        // The process may have been stopped when it was interrupted.
         Ok(_) | Err(Errno::INTR) => Ok(Some(Duration::ZERO)),
         Err(error) => Err(error.into()),
     }

@@ -19,10 +19,10 @@ use std::{
     time::Duration,
 };
 
-/// How many events one system call fetches at the most.
+/// How many events one system call fetches at most.
 const EVENTS_PER_WAIT: usize = 1024;
 
-/// How many such calls one tick makes at the most: sixty thousand sockets can be ready at once.
+/// How many such calls one tick makes at most: sixty thousand sockets can be ready at once.
 const WAITS_PER_TICK: usize = 64;
 
 /// What sources are registered for: both directions, and to be told of urgent data.
@@ -35,9 +35,9 @@ const ALL: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
 /// The token of the bell between threads.
 const BELL: Token = Token(usize::MAX);
 
-/// Bits of a token that name a slot; the others are its turn, which tells apart those who have it one
-/// after the other. A socket that a child process has inherited stays in the poll when it is closed here,
-/// and goes on being told of under its old token.
+/// Bits of a token that name a slot. The others are its `turn`, which tells successive sources in a slot
+/// apart: a socket that a child process has inherited stays in the poll after it is closed here, and keeps
+/// reporting under its old token.
 const SLOT_BITS: u32 = if usize::BITS == 64 { 32 } else { 24 };
 
 fn token(slot: u32, turn: u32) -> Token {
@@ -65,13 +65,13 @@ pub(super) struct Reactor {
 #[derive(Default)]
 struct Slots {
     slots: Slab<Slot>,
-    /// How many sources there have been.
+    /// How many sources there have been: the last one's turn.
     turns: u32,
-    /// How many of those that are there nobody has opened but the library.
+    /// How many of the sources are the library's own, left out of `Counts`.
     unseen: usize,
     /// Whether a descriptor was freed since somebody found none.
     is_descriptor_freed: bool,
-    /// Those who wait for a free descriptor.
+    /// Tasks that wait for a free descriptor.
     starving: Vec<Waker>,
 }
 
@@ -80,10 +80,10 @@ struct Slots {
 struct Slot {
     turn: u32,
     left: Option<Left>,
-    /// Urgent data has come, before which a read ends early whatever is behind it.
+    /// Urgent data has come. A read stops before it, so that a short one does not mean that all was read.
     urgent: bool,
-    // Beside each other and not with their wakers, which makes a slot 40 bytes: those of ten thousand that
-    // wait are cold when it is their turn.
+    // Kept together, apart from the wakers, so that a slot is 40 bytes: when ten thousand wait, each is a
+    // cache miss.
     read: Readiness,
     write: Readiness,
     reader: Option<Waker>,
@@ -114,8 +114,8 @@ impl Slot {
         }
     }
 
-    /// Returns the waker that was replaced, to be dropped when the borrow has ended: it may be the last
-    /// of a task, which drops what the task has left.
+    /// Returns the replaced waker, to be dropped after the borrow: dropping a task's last waker drops what
+    /// is left of the task.
     fn set_waker(&mut self, interest: Interest, waker: &Waker) -> Option<Waker> {
         match self.waker(interest) {
             Some(known) if known.will_wake(waker) => None,
@@ -148,9 +148,11 @@ impl Reactor {
         mio::Waker::new(&self.registry, BELL)
     }
 
-    /// Waits for events until `timeout` (`None`: for as long as it takes) and wakes whom they concern.
+    /// Waits for events for at most `timeout` (`None`: without limit) and wakes the tasks that they
+    /// concern.
     ///
-    /// Timers are judged by what has come, so all that has is fetched, within a bound.
+    /// All events that have come are fetched, in up to [`WAITS_PER_TICK`] calls: a timer that fires next
+    /// must know what has arrived.
     pub(super) fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
         #[cfg(all(feature = "fine-timers", target_os = "linux"))]
         let timeout = match timeout {
@@ -174,7 +176,7 @@ impl Reactor {
     fn wait_once(&self, timeout: Option<Duration>) -> io::Result<bool> {
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {
-            // Nothing was fetched, and the process may have slept past many a deadline: look again.
+            // Nothing was fetched, and the process may have been stopped past many deadlines: look again.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
             outcome => outcome?,
         }
@@ -217,12 +219,12 @@ impl Reactor {
         true
     }
 
-    /// Begins an episode without descriptors.
+    /// Forgets that a descriptor was freed: from now on there is none, until one is.
     pub(super) fn forget_freed_descriptor(&self) {
         self.slots.borrow_mut().is_descriptor_freed = false;
     }
 
-    /// Returns how many sources the program has.
+    /// Returns how many sources the program has, without the library's own.
     pub(super) fn len(&self) -> usize {
         let slots = self.slots.borrow();
         slots.slots.len() - slots.unseen
@@ -242,28 +244,28 @@ pub(crate) struct Source<S: mio::event::Source> {
     handle: Handle,
     slot: u32,
     is_registered: bool,
-    /// Whether others may hold the same socket: closing it here does not take it off the poll then.
+    /// Whether others may hold the same socket: then closing it here does not take it off the poll.
     is_shared: bool,
     is_unseen: bool,
 }
 
 impl<S: mio::event::Source> Source<S> {
-    /// Takes `io`, which must not block, to the loop of this thread.
+    /// Puts `io`, which must not block, on the loop of this thread.
     pub(crate) fn new(io: S) -> Source<S> {
         let handle = Handle::current();
         let slot = handle.reactor().slots.borrow_mut().insert();
         Source { io, handle, slot, is_registered: false, is_shared: false, is_unseen: false }
     }
 
-    /// Takes `io` as [`new`](Source::new) does, where others may hold the same socket: a duplicate of
-    /// its descriptor, or another process.
+    /// Puts `io` on the loop as [`new`](Source::new) does, where others may hold the same socket: a
+    /// duplicate of its descriptor, or another process.
     pub(crate) fn new_shared(io: S) -> Source<S> {
         let mut source = Source::new(io);
         source.set_shared();
         source
     }
 
-    /// Leaves this out of what the program is told of its sources: it has not opened it.
+    /// Leaves this source out of `Counts`: the library opened it, not the program.
     pub(crate) fn set_unseen(&mut self) {
         self.is_unseen = true;
         self.handle.reactor().slots.borrow_mut().unseen += 1;
@@ -301,7 +303,7 @@ impl<S: mio::event::Source> Source<S> {
     }
 
     /// Has the task woken when there is something to do in this direction.
-    // Apart, so that asking whether there is something saves no registers for it.
+    // Out of line: asking whether there is something then saves no registers for it.
     #[inline(never)]
     fn wait(&mut self, interest: Interest, cx: &Context<'_>) -> io::Result<()> {
         let replaced = self.with_slot(|slot| slot.set_waker(interest, cx.waker()));
@@ -310,8 +312,8 @@ impl<S: mio::event::Source> Source<S> {
         self.register()
     }
 
-    /// Returns whether whoever waited for this direction last is woken when there is something to do, and
-    /// there is nothing now: then it need not wait anew.
+    /// Returns whether there is nothing to do in this direction, and the task that last waited for it will
+    /// be woken when there is: then it need not wait again.
     pub(crate) fn is_awaited(&self, interest: Interest) -> bool {
         self.is_registered
             && self.with_slot(|slot| {
@@ -321,8 +323,8 @@ impl<S: mio::event::Source> Source<S> {
 
     /// Says that an operation of this direction has used up what there was.
     ///
-    /// A stream whose peer has closed is never used up for reading: the end is still to be read. Nor is
-    /// one that urgent data has come on: only an operation that would block tells.
+    /// A stream whose peer has closed is never used up for reading: the end is still to be read. Nor is one
+    /// on which urgent data has come: there only an operation that would block tells.
     pub(crate) fn set_drained(&self, interest: Interest) {
         self.with_slot(|slot| {
             let more_is_due = interest == Interest::Read && (slot.left.is_some() || slot.urgent);
@@ -339,7 +341,7 @@ impl<S: mio::event::Source> Source<S> {
         self.with_slot(|slot| *slot.readiness(interest) = Readiness::Drained);
     }
 
-    /// Has the next operation of this direction tried, whatever the events say.
+    /// Lets the next operation of this direction be tried, whatever the events have said.
     pub(crate) fn set_undrained(&self, interest: Interest) {
         self.with_slot(|slot| *slot.readiness(interest) = Readiness::Possible);
     }
@@ -401,7 +403,7 @@ impl<S: mio::event::Source> Drop for Source<S> {
         // The socket is closed before any of them is polled.
         let starving = std::mem::take(&mut slots.starving);
         starving.iter().for_each(Waker::wake_by_ref);
-        // Not under the borrow: the last waker of a task drops what the task has left.
+        // After the borrow: dropping a task's last waker drops what is left of the task.
         drop(slots);
         drop((slot, starving));
     }

@@ -1,8 +1,8 @@
 //! SIGINT and SIGTERM: the first asks a server to stop, the second ends the process.
 //!
 //! The first is heard on the loops, through a socket that all of them wait for, so it takes no thread, and
-//! one loop that is busy does not keep the others from hearing it. The second is acted on in the signal's
-//! own handler, since all of them may be.
+//! one loop that is busy does not keep the others from hearing it. The second ends the process in the
+//! signal's own handler, since all loops may be busy.
 
 #[cfg(unix)]
 pub(crate) use heard::Signals;
@@ -57,7 +57,8 @@ mod heard {
     }
 
     impl Shared {
-        /// Has a signal look whether it is to end the process: until the first server listens, it is.
+        /// Installs the handlers that end the process if the flag is set, which it is until the first
+        /// server listens.
         fn prepare(&mut self) -> io::Result<()> {
             if self.ends.is_none() {
                 let ends = Arc::new(AtomicBool::new(true));
@@ -73,7 +74,7 @@ mod heard {
 
         /// Counts a server in, which hears signals.
         fn enter(&mut self) {
-            // If there are others, they may be stopping, and the next signal the second.
+            // Other servers may be stopping already: then the next signal is the second.
             if self.servers == 0 {
                 self.set_ends(false);
             }
@@ -130,8 +131,8 @@ mod heard {
             heard.set_nonblocking(true)?;
             let mut shared = shared();
             shared.prepare()?;
-            // Behind that: when the byte is there, the signal has been judged. And before a signal ends
-            // the process no more, so that none is lost.
+            // After `prepare`, whose handlers then run first: when the byte is there, the flag has been
+            // read. And before `enter`, after which a signal does not end the process: none is lost.
             let actions = Actions::send_to(&sender)?;
             shared.enter();
             Ok(Signals { _actions: actions, heard })
@@ -153,7 +154,7 @@ mod heard {
         }
 
         async fn hear(&self) -> io::Result<()> {
-            // Whichever loop comes first has the byte, and tells the others.
+            // The loop that is first to read the byte tells the others.
             let heard = mio::net::UnixStream::from_std(self.heard.try_clone()?);
             let mut source = Source::new_shared(heard);
             source.set_unseen();

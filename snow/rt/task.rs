@@ -100,7 +100,7 @@ pub(super) struct Tasks {
     local: RefCell<VecDeque<Runnable>>,
     /// One waker for each task that has not ended: to wake all, and to end all.
     alive: RefCell<Slab<Waker>>,
-    /// Steps that the task which is polled has taken in this turn.
+    /// Steps that the task being polled has taken in this turn.
     steps: Cell<u32>,
 }
 
@@ -145,12 +145,12 @@ impl Tasks {
         self.has_woken()
     }
 
-    /// Says that another task is polled now, or the same one anew.
+    /// Begins the turn of the task that is polled next.
     pub(super) fn begin_turn(&self) {
         self.steps.set(0);
     }
 
-    /// Returns whether the task that is polled has had its turn.
+    /// Returns whether the turn of the task being polled is over.
     pub(super) fn is_turn_over(&self) -> bool {
         self.steps.get() >= STEPS_PER_TURN
     }
@@ -172,12 +172,12 @@ impl Tasks {
         !self.local.borrow().is_empty()
     }
 
-    /// Moves what other threads have woken to the local queue.
+    /// Moves the tasks that other threads have woken to the local queue.
     pub(super) fn take_woken(&self) {
         self.local.borrow_mut().append(&mut self.inbox.woken());
     }
 
-    /// Wakes every task: what a change that concerns all of them is announced with.
+    /// Wakes every task, to announce a change that concerns all of them.
     pub(super) fn wake_all(&self) {
         // Waking by reference queues and drops nothing, so the borrow is safe.
         for (_, waker) in self.alive.borrow().iter() {
@@ -185,7 +185,7 @@ impl Tasks {
         }
     }
 
-    /// Drops the future of every task, and of those that are spawned by the dropping.
+    /// Drops the future of every task, and of the tasks that are spawned meanwhile.
     pub(super) fn end_all(&self) {
         while !self.alive.borrow().is_empty() {
             self.wake_all();
@@ -224,7 +224,8 @@ struct Guarded<F> {
     _alive: Alive,
 }
 
-/// Something of the program's whose drop may panic; elsewhere that would end the process.
+/// A value of the program's whose drop may panic: the panic is caught and logged, where it could end the
+/// process.
 pub(crate) struct Contained<T>(Option<T>);
 
 impl<T> Contained<T> {
@@ -269,7 +270,7 @@ impl<F: Future + Unpin> Future for Guarded<F> {
     }
 }
 
-/// Returns the words of a panic.
+/// Returns the message of a panic.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     if let Some(text) = panic.downcast_ref::<&'static str>() {
         text
@@ -307,7 +308,7 @@ impl<T> Task<T> {
         drop(self);
     }
 
-    /// Has the loop drop the task's future, when it comes to it next.
+    /// Has the loop drop the task's future the next time it comes to the task.
     pub fn cancel(mut self) {
         drop(self.task.take());
     }

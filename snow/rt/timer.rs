@@ -91,9 +91,9 @@ pub(super) type TimerKey = (Time, NonZeroU32);
 
 /// All armed timers of one loop.
 pub(super) struct Timers {
-    /// The latest first: the map is searched from there, and most that are armed are among the latest.
+    /// The latest first: a search begins at that end, and most new timers are among the latest.
     by_deadline: BTreeMap<Reverse<TimerKey>, Waker>,
-    /// The second half of the last key.
+    /// The second half of the key that was made last.
     last: NonZeroU32,
 }
 
@@ -104,7 +104,7 @@ impl Timers {
 
     pub(super) fn arm(&mut self, deadline: Time, waker: Waker) -> TimerKey {
         loop {
-            // After four billion timers the numbers begin anew: one may be taken still.
+            // After four billion timers the numbers start over: this one may still be taken.
             self.last = self.last.checked_add(1).unwrap_or(NonZeroU32::MIN);
             let key = (deadline, self.last);
             if let Entry::Vacant(place) = self.by_deadline.entry(Reverse(key)) {
@@ -146,18 +146,18 @@ impl Timers {
     }
 }
 
-/// How early a timer may fire for nothing: so much that a busy connection moves its timer once in a
-/// while, so little that an idle one is not woken long before its deadline.
+/// How long before its deadline a timer may fire for nothing: long enough that a busy connection seldom
+/// moves its timer, short enough that an idle one is not woken far ahead.
 const TOO_EARLY: Duration = Duration::from_secs(10);
 
 /// One deadline that is moved often and reached seldom, as a connection's is.
 ///
-/// Moving it later is a store: the timer that is armed fires early, finds the deadline moved, and is
-/// armed again; one that would fire much too early is armed anew at once. It wakes the task that polled it
-/// last when it was armed, so one task polls it for its whole life.
+/// Moving it later is a store: the timer that is armed fires early, finds the deadline moved, and is armed
+/// again; one that would fire much too early is armed anew at once. It wakes the task that polled it when
+/// the timer was armed, so the same task must poll it for its whole life.
 ///
-/// It has no handle of its loop, since each connection has one already: whoever owns it hands in the same
-/// each time, and disarms it in the end.
+/// It holds no handle of its loop, since each connection has one already: its owner passes that one each
+/// time, and disarms the deadline in the end.
 pub(crate) struct Deadline {
     when: Time,
     armed: Option<TimerKey>,
@@ -176,7 +176,7 @@ impl Deadline {
         self.when
     }
 
-    /// Returns whether the timer that is armed will do: whoever has polled the deadline need not do so anew.
+    /// Returns whether the armed timer will do: then the deadline need not be polled again.
     pub(crate) fn is_watched(&self, handle: &Handle) -> bool {
         let now = handle.now();
         self.armed.is_some_and(|key| now < key.0 && self.is_early_enough(key))
@@ -184,8 +184,8 @@ impl Deadline {
 
     /// Returns whether a timer fires before the deadline, and not much too early.
     fn is_early_enough(&self, key: TimerKey) -> bool {
-        // A deadline that is never is mostly a near one again before the timer fires, as while an answer is
-        // waited for: one that fires for nothing costs less than two that are moved.
+        // `NEVER` is usually temporary (while a handler runs), so the timer stays armed: one that fires for
+        // nothing costs less than disarming it and arming another.
         let is_late_enough = self.when == Time::NEVER || self.when <= key.0 + TOO_EARLY;
         key.0 <= self.when && is_late_enough
     }
@@ -213,7 +213,7 @@ impl Deadline {
     /// Takes the timer away, if one is armed.
     pub(crate) fn disarm(&mut self, handle: &Handle) {
         if let Some(key) = self.armed.take() {
-            // Dropping a waker may drop a task, which may own a timer: after the borrow has ended.
+            // After the borrow: dropping a waker may drop a task, which may own a timer.
             let waker = handle.timers().disarm(key);
             drop(waker);
         }
@@ -245,7 +245,7 @@ pub struct Sleep(SleepState);
 
 enum SleepState {
     New(Duration),
-    /// The key in its halves, beside which there is room for what tells the states apart.
+    /// The two halves of the key, not the pair: behind them there is room for the tag of the enum.
     Armed(Handle, Time, NonZeroU32),
     Done,
 }

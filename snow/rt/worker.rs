@@ -29,7 +29,7 @@ pub(crate) struct StopSignal(Arc<Mutex<Signal>>);
 #[derive(Default)]
 struct Signal {
     stopping: Stopping,
-    /// Those who wait, each until it has got what it waits for or is dropped.
+    /// Wakers of pending waits; each wait removes its own when it completes or is dropped.
     waiting: Slab<Waker>,
 }
 
@@ -54,10 +54,10 @@ impl StopSignal {
     }
 }
 
-/// Somebody who waits for a stop, and is off the list when that is over, however it came about.
+/// A wait for a stop, whose waker is taken off the list when it is dropped.
 struct Waiter<'a> {
     signal: &'a StopSignal,
-    /// The place of its waker on the list.
+    /// The key of its waker in the list.
     ticket: Option<usize>,
 }
 
@@ -74,7 +74,7 @@ impl Waiter<'_> {
         let known = &mut signal.waiting[ticket];
         if !known.will_wake(cx.waker()) {
             let replaced = std::mem::replace(known, cx.waker().clone());
-            // Dropping a waker may drop a task, which may wait for a stop: after the lock has ended.
+            // After the lock: dropping a waker may drop a task, which may itself wait for a stop.
             drop(signal);
             drop(replaced);
         }
@@ -91,7 +91,7 @@ impl Drop for Waiter<'_> {
     }
 }
 
-/// Stops the other workers when one of them panics, which would be waited for else.
+/// Stops the other workers when one panics; otherwise `run_workers` would wait for them for ever.
 struct StopOnPanic<'a>(&'a StopSignal);
 
 impl Drop for StopOnPanic<'_> {

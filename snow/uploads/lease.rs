@@ -103,7 +103,7 @@ impl Future for Taking<'_> {
             return Poll::Pending;
         };
         let replaced = waiting.insert(ticket, cx.waker().clone());
-        // A waker may be the last of a task that holds a lease: it is dropped with the lock open.
+        // After the lock: dropping a waker may drop a task, which may hold a lease.
         drop(taken);
         drop(replaced);
         Poll::Pending

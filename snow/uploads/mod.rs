@@ -21,11 +21,11 @@
 //! **One at a time.** Requests for one upload are done one after the other. One that finds another at work
 //! waits for it for three seconds, then it is answered 423; the other gives way if its client sends nothing
 //! for a second. One `Uploads` of one process at a time has the directory: another is refused by
-//! [`routes`](Uploads::routes) until the routes of the first are dropped. That is seen to on Unix, on one machine;
-//! on other systems it is left to the operator.
+//! [`routes`](Uploads::routes) until the routes of the first are dropped. That is seen to on Unix, on one
+//! machine; on other systems it is left to the operator.
 //!
-//! **Who else.** The directory is made for its owner alone (0700), and so are the files in it (0600). One that is
-//! there already is taken as it is; if others may look into it, the log has a warning.
+//! **Who else.** The directory is made for its owner alone (0700), and so are the files in it (0600). One
+//! that is there already is taken as it is; if others may look into it, the log has a warning.
 //!
 //! [tus 1.0.0]: https://tus.io/protocols/resumable-upload
 
@@ -180,12 +180,12 @@ impl Uploads {
     /// upload is not reported, the final one made of it is.
     ///
     /// **An upload that is complete stays, counts against all limits, and does not expire**, empty ones
-    /// too: when there are [`max_uploads`](Uploads::max_uploads) nobody can make another. So take each out of
-    /// the directory, by a rename or a removal of its [file](Upload::path), here or at any time later; or set
-    /// [`completed_expire_after`](Uploads::completed_expire_after). One that was taken here is gone at once, one that
-    /// was taken later when somebody asks for it, or within a minute. The new name is best one of the
-    /// program's own: what the client has put into the metadata may be anything. The file is its owner's alone
-    /// (0600) until the program says otherwise.
+    /// too: when there are [`max_uploads`](Uploads::max_uploads) nobody can make another. So take each out
+    /// of the directory, by a rename or a removal of its [file](Upload::path), here or at any time later;
+    /// or set [`completed_expire_after`](Uploads::completed_expire_after). One that was taken here is gone
+    /// at once, one that was taken later when somebody asks for it, or within a minute. The new name is
+    /// best one of the program's own: what the client has put into the metadata may be anything. The file
+    /// is its owner's alone (0600) until the program says otherwise.
     ///
     /// It runs on the blocking pool; only [`routes`](Uploads::routes), for what an earlier process has left to
     /// report, calls it on the thread that it runs on itself, before it returns.

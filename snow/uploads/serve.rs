@@ -16,9 +16,10 @@ use crate::{Request, Response, spawn, unblock};
 use http::Method;
 use std::sync::Arc;
 
-/// What of the protocol there is. Trailers of content that is streamed do not reach handlers, so there is
-/// no `checksum-trailer`.
-const EXTENSIONS: &str = "creation,creation-defer-length,creation-with-upload,expiration,checksum,termination,concatenation";
+/// The extensions of the protocol that there are. The trailers of streamed content do not reach handlers,
+/// so there is no `checksum-trailer`.
+const EXTENSIONS: &str = "creation,creation-defer-length,creation-with-upload,expiration,checksum,\
+                          termination,concatenation";
 
 /// Answers a request to the directory or to one upload.
 pub(super) async fn serve(store: Arc<Store>, req: Request) -> Response {
@@ -27,13 +28,13 @@ pub(super) async fn serve(store: Arc<Store>, req: Request) -> Response {
         Err(refusal) => refusal.into_response(),
     };
     sweep::keep_swept(&store);
-    // What is not there any more, and what is there so far, is never to be had from a cache.
+    // A cache must never answer for an upload that is gone, or with an offset that has moved on.
     response.header("tus-resumable", VERSION).header("cache-control", "no-store")
 }
 
 async fn answer(store: &Arc<Store>, mut req: Request) -> Result<Response, Refusal> {
     let method = fields::method(&req)?;
-    // Whoever looks from here on sees what will be done, the program's check above all.
+    // From here on everybody sees the method that counts, the program's check above all.
     req.parts_mut().head.set_method(method.clone());
     if method == Method::OPTIONS {
         return Ok(options(store));

@@ -35,9 +35,9 @@ const WRITE_BUF_BYTES: usize = 64 * 1024;
 
 /// Messages over a stream.
 ///
-/// It reads if the stream is an [`AsyncRead`], and writes if it is an [`AsyncWrite`]: half a stream does
-/// for half of it, and to read and to write at the same time is to split the stream and frame
-/// each half, since codecs are cheap to copy.
+/// It reads if the stream is an [`AsyncRead`], and writes if it is an [`AsyncWrite`]: half a stream is
+/// enough for half of it. To read and write at the same time, split the stream and frame each half: codecs
+/// are cheap to copy.
 ///
 /// What comes is read into the thread's own buffer, and what is left of it kept, so it holds one frame
 /// and one read (64 KiB) at most, in memory that grows with what has come to no more than twice that, and
@@ -91,7 +91,7 @@ pub struct Framed<S, C: Decode> {
     outgoing: Outgoing,
 }
 
-/// What a [`Framed`] is made of, for who goes on with the bare stream.
+/// What a [`Framed`] is made of, to go on with the bare stream.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct FramedParts<S, C> {
