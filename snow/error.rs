@@ -112,7 +112,7 @@ impl Error {
     /// Makes an error of `kind` whose one line is `message`.
     ///
     /// The message of a 4xx is sent to the client; that of a 5xx only goes to the log.
-    // An exception, which callers lay out so.
+    // Marked cold, so that callers are laid out for the case without an error.
     #[cold]
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
         Error(Box::new(Inner { kind, message: Some(message.into()), source: None }))

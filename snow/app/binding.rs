@@ -18,7 +18,7 @@ use {
 pub(super) enum Bound {
     Tcp {
         listener: TcpListener,
-        /// Whether it was handed to the process, and is in use when that has ended.
+        /// Whether it was handed to the process, and may be used after the process has ended.
         is_inherited: bool,
     },
     /// With its file, if that is the process's own.
@@ -28,7 +28,7 @@ pub(super) enum Bound {
 
 impl Bound {
     /// Returns another handle to the same socket, for another loop. A connection wakes all loops that
-    /// sleep, and one of them gets it; better is only what shares a port.
+    /// sleep, and one of them gets it; with `SO_REUSEPORT` it wakes one.
     fn try_clone(&self) -> io::Result<Bound> {
         Ok(match self {
             Bound::Tcp { listener, is_inherited } => {
@@ -108,7 +108,7 @@ pub(super) fn inherited(config: &Config) -> Result<Vec<(Endpoint, Bound)>> {
         sync::atomic::{AtomicBool, Ordering},
     };
 
-    /// The numbers in the environment stay, and a second owner would close another's descriptors.
+    /// The environment goes on naming the descriptors, but a second owner would close them under the first.
     static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
     if IS_TAKEN.swap(true, Ordering::SeqCst) {
@@ -124,7 +124,7 @@ pub(super) fn inherited(config: &Config) -> Result<Vec<(Endpoint, Bound)>> {
     let mut adopted = Vec::new();
     // The first three are those that every process has.
     for (number, (_, fd)) in (3..).zip(handed) {
-        // The duplicate is not handed on to the programs that this one runs.
+        // The duplicate is not inherited by programs that this one starts.
         match OwnedFd::try_clone(&fd.into_std()).and_then(|fd| adopt(fd, config)) {
             Ok(bound) => adopted.push(bound),
             // It may be for another part of the program: a socket of datagrams, say.
@@ -138,7 +138,7 @@ pub(super) fn inherited(config: &Config) -> Result<Vec<(Endpoint, Bound)>> {
     Ok(adopted)
 }
 
-/// Looks at what was handed over before it is believed.
+/// Checks that what was handed over listens for streams.
 #[cfg(all(target_os = "linux", feature = "activation"))]
 fn adopt(fd: std::os::fd::OwnedFd, config: &Config) -> io::Result<(Endpoint, Bound)> {
     let refuse = |fault| Err(io::Error::new(io::ErrorKind::InvalidInput, fault));

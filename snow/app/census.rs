@@ -16,8 +16,9 @@ use std::{
 pub(super) struct Census {
     all: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
-    /// What became of the connections that were there when the server was to stop.
+    /// Connections that ended by themselves during the stop.
     finished: AtomicUsize,
+    /// Connections that were cut at its end.
     cut: AtomicUsize,
     /// How often a worker could not accept.
     starved: AtomicU64,

@@ -12,8 +12,8 @@ use crate::{
 };
 use std::{future::poll_fn, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
-/// How long, in real time, a response may take whose time does not come: a promise that nobody
-/// completes would wait for ever.
+/// How long, in real time, a response is waited for: a promise that nobody completes would be waited for
+/// for ever.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs an application in process, for tests.
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Ok::<(), snow::Error>(())
 /// ```
 pub struct TestClient {
-    // Before the loop, whose end drops what they talk to.
+    // Dropped first: the end of the loop then drops the connections, which share it.
     worker: Rc<Worker>,
     event_loop: EventLoop,
     began: Time,
@@ -232,7 +232,7 @@ impl TestConnection {
         self.pipe.leave(Left::ReadClosed);
     }
 
-    /// Goes away without a word.
+    /// Resets the connection.
     pub fn reset(&self) {
         self.pipe.leave(Left::Broken);
     }

@@ -52,10 +52,10 @@ where
     }
 }
 
-/// A handler whose type is forgotten.
+/// A handler, its type erased.
 pub(crate) type BoxHandler = Box<dyn Fn(Request) -> Reply + Send + Sync>;
 
-/// Forgets the type of a handler.
+/// Erases the type of a handler.
 pub(crate) fn boxed<R: 'static, Marker: 'static>(handler: impl Handler<R, Marker>) -> BoxHandler {
     Box::new(move |request| handler.answer(request))
 }

@@ -150,7 +150,7 @@ impl Server {
         self.places.first_addr()
     }
 
-    /// Returns all addresses, which Unix sockets have not.
+    /// Returns all addresses; Unix sockets have none.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.places.addrs
     }
@@ -160,7 +160,7 @@ impl Server {
         &self.places.endpoints
     }
 
-    /// Returns what stops the server from elsewhere.
+    /// Returns a handle that stops the server.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
     }
@@ -187,7 +187,7 @@ impl Server {
         self.serve(signals)
     }
 
-    /// Listens for signals, if the server is to.
+    /// Listens for signals, if the configuration says so.
     fn signals(&self) -> io::Result<Option<Signals>> {
         let wanted = self.app.config.handle_signals;
         wanted.then(Signals::listen).transpose()
@@ -252,7 +252,7 @@ impl IntoFuture for Server {
     /// Serves on the loop of this thread, beside whatever else lives there, until the server is told to
     /// stop: as [`run`](Server::run) does, but with one worker, whatever the number that was configured.
     ///
-    /// A program that has sockets of its own shares one loop so, and one state, between them and its
+    /// So a program that has sockets of its own can share one loop and one state between them and its
     /// handlers. Dropping the future stops the server and cuts its connections.
     ///
     /// # Errors
@@ -358,7 +358,7 @@ impl Running {
         self.places.first_addr()
     }
 
-    /// Returns all addresses, which Unix sockets have not.
+    /// Returns all addresses; Unix sockets have none.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.places.addrs
     }
@@ -368,7 +368,7 @@ impl Running {
         &self.places.endpoints
     }
 
-    /// Returns what stops the server from elsewhere.
+    /// Returns a handle that stops the server.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
     }

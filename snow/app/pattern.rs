@@ -162,9 +162,9 @@ impl Pattern {
         groups: &mut Vec<Option<Span>>,
     ) -> bool {
         match &self.shape {
-            // The index has seen to it that the literal is there, and to its end if that matters.
+            // The index has checked the literal, and for this shape that the path ends there.
             Shape::Exact => {
-                // The whole path, which needs no note.
+                // The match is the whole path: no groups are stored.
                 groups.clear();
                 true
             }

@@ -151,8 +151,8 @@ pub(crate) enum Later {
     Made(Boxed),
     /// When somebody completes it.
     Promised(Boxed),
-    /// When its time has come. In place: of ten thousand that wait each piece of memory counts, as it is cold
-    /// when it is their turn.
+    /// When its time has come. In place and not boxed: when ten thousand wait, each piece of memory is a
+    /// cache miss.
     Timed(Timed),
 }
 

@@ -151,7 +151,7 @@ pub fn delete<R: 'static, M: 'static>(pattern: &str, handler: impl Handler<R, M>
     Route::new(Some(Ok(Method::DELETE)), pattern, handler)
 }
 
-/// Routes requests of the method `name`, be it one that nobody has heard of; case decides.
+/// Routes requests of the method `name`, registered or not; it is case-sensitive.
 ///
 /// A name that is no token is an error when the server is bound.
 #[track_caller]
@@ -210,7 +210,7 @@ pub(crate) type RouteNumber = u32;
 /// Why a request has no route.
 #[derive(Debug)]
 pub(crate) enum Missed {
-    /// `OPTIONS`, which no route takes itself: the methods there are.
+    /// `OPTIONS`, which no route here takes itself: the methods that are allowed.
     Options(String),
     /// There are routes for this path, for these other methods.
     MethodNotAllowed(String),
@@ -370,7 +370,7 @@ impl Router {
         }
     }
 
-    /// Says why a request has no route that is about no path: `OPTIONS *` and `CONNECT`.
+    /// Says why a request that names no path has no route: `OPTIONS *` and `CONNECT`.
     pub(crate) fn explain_pathless(&self, method: &Method) -> Missed {
         if method == Method::OPTIONS {
             return Missed::Options(list(self.methods.clone()));

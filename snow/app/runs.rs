@@ -45,7 +45,8 @@ impl Runs {
             HirKind::Repetition(repetition) => run(repetition, false),
             HirKind::Capture(group) => {
                 self.group_names.push(group.name.as_deref().map(String::from));
-                // A group that can take no part is not in the expression any more, but counts.
+                // A group that can never take part has been dropped from the expression, but keeps its
+                // number.
                 if group.index as usize != self.group_names.len() {
                     return None;
                 }

@@ -45,8 +45,8 @@ const RETRY_AFTER: &str = "1";
 pub(super) struct Worker {
     pub(super) app: Arc<App>,
     pub(super) handle: Handle,
-    /// One for each worker, so that counting the owners of the context costs nothing between cores; dropped on
-    /// the worker's thread, with its last connection.
+    /// One for each worker, so that cores do not share the reference count of the context; dropped on the
+    /// worker's thread, with its last connection.
     parts_keeper: PartsKeeper,
     caches: RefCell<Caches>,
     preface: RefCell<Preface>,
@@ -55,11 +55,11 @@ pub(super) struct Worker {
     /// Since when it is to stop.
     stopping: Cell<Option<Time>>,
     connections: Cell<usize>,
-    /// Those who wait for a connection to end.
+    /// Tasks that wait for a connection to end.
     waiting: RefCell<Vec<Waker>>,
     /// Bytes that connections hold.
     held: Cell<usize>,
-    /// Whether it is over for the connections that are left.
+    /// Whether the connections that are left end now.
     is_over: Cell<bool>,
 }
 
@@ -86,7 +86,7 @@ impl Worker {
         self.parts_keeper.context()
     }
 
-    /// Finds the route of a request, and leaves with it what that needs.
+    /// Finds the route of a request, and leaves it and its groups in `parts`.
     pub(super) fn find(&self, parts: &mut crate::http::Parts) -> Option<RouteNumber> {
         if !parts.head.is_routed {
             self.find_anew(parts);
@@ -94,7 +94,7 @@ impl Worker {
         parts.route
     }
 
-    // Apart, so that the walk has the registers to itself.
+    // Out of line: the walk of the index then has the registers to itself.
     #[inline(never)]
     fn find_anew(&self, parts: &mut crate::http::Parts) {
         let head = &mut parts.head;
@@ -193,7 +193,8 @@ impl Worker {
         self.is_over.get()
     }
 
-    /// Waits until what is left of the connections is cut, at which every task is woken; it is true then.
+    /// Waits until the connections that are left are cut, and returns true. It keeps no waker, as every
+    /// task is woken then.
     async fn cut(&self) -> bool {
         poll_fn(|_| if self.is_over() { Poll::Ready(true) } else { Poll::Pending }).await
     }
@@ -213,7 +214,7 @@ impl Worker {
         Held { worker: Rc::clone(self), bytes }
     }
 
-    /// Counts bytes that a connection holds, and [releases](Worker::release) itself.
+    /// Counts bytes that a connection holds, which it [releases](Worker::release) by itself.
     pub(super) fn count(&self, bytes: usize) {
         self.held.set(self.held.get() + bytes);
     }
@@ -269,8 +270,8 @@ impl Worker {
     }
 }
 
-/// Asks the program for an answer that stands for another; a plain 500 when that panics. When it fails in
-/// turn that is logged, and nobody is asked again.
+/// Calls the program's `on_error` or `on_shutdown`; the answer is a plain 500 when that panics. An error of the
+/// answer's own is logged, and `on_error` is not asked about it.
 fn contain(answer: impl FnOnce() -> Response) -> Response {
     let mut response = catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|panic| {
         let words = panic_message(&*panic);
@@ -437,7 +438,7 @@ fn poll_next<L: Listener>(
             return Poll::Ready(Ok(Next::End));
         }
     }
-    // With nobody left who waits for room, the episode is over.
+    // Nobody is left who waits for room: the episode is over.
     if next.is_pending() && std::mem::take(is_reported) {
         log::info!("accepting connections again");
     }

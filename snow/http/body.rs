@@ -344,7 +344,7 @@ fn in_extension(byte: u8, size: u64, at: ExtensionState) -> Result<ChunkState> {
         (Name | Value | AfterQuoted, b'\r') => return Ok(ChunkState::SizeEnd { size }),
         (Name | Value | AfterQuoted | AfterName | BeforeSemicolon, b';') => BeforeName,
         (Name | AfterName, b'=') => BeforeValue,
-        // Blanks are bad, and are to be read over (RFC 9110, section 5.6.3).
+        // Bad whitespace is to be parsed and removed (RFC 9110, section 5.6.3).
         (BeforeName | BeforeValue | BeforeSemicolon | AfterName, b' ' | b'\t') => at,
         (Name, b' ' | b'\t') => AfterName,
         (Value | AfterQuoted, b' ' | b'\t') => BeforeSemicolon,

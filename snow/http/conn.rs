@@ -48,7 +48,7 @@ pub(crate) struct Owed {
     pub(crate) version: Version,
     /// Whether the connection goes on after the response.
     pub(crate) is_keep_alive: bool,
-    /// Whether the client has said that it sends no other request.
+    /// Whether the client has said that this is its last request.
     pub(crate) is_last_request: bool,
 }
 
@@ -108,7 +108,7 @@ impl Conn {
         }
     }
 
-    // Apart, as most requests have no content and no fault.
+    // Out of line, as what is below: most requests have no content and no fault.
     #[inline(never)]
     fn begin_content(&mut self, head: &Head) {
         self.reading = Reading::Content {
@@ -120,7 +120,7 @@ impl Conn {
     #[cold]
     fn refuse_head(&mut self, input: &[u8], error: Error) -> Error {
         self.refuse();
-        // Even what was not understood is not answered with content if it asked for none.
+        // Even a HEAD request that was not understood is answered without content.
         if let Writing::Response(owed) = &mut self.writing {
             owed.is_head = input.trim_ascii_start().starts_with(b"HEAD ");
         }
@@ -175,7 +175,7 @@ impl Conn {
         matches!(self.reading, Reading::Content { .. })
     }
 
-    /// Takes nothing more from the peer; an answer is owed, be it that no request was understood.
+    /// Takes nothing more from the peer; an answer is owed, even if no request was understood.
     #[cold]
     pub(crate) fn refuse(&mut self) {
         self.reading = Reading::Closed;
@@ -230,8 +230,8 @@ impl Conn {
         self.writing = Writing::Content { framing, owed };
     }
 
-    /// Writes the head of the answer that is owed, whose content is in memory and sent behind it by
-    /// whoever holds it, and returns whether content may follow, and what is to be done then.
+    /// Writes the head of the answer that is owed; its content is in memory, and the caller sends it.
+    /// Returns whether there is content to send, and what is to be done then.
     pub(crate) fn write_whole_head(
         &mut self,
         out: &mut Vec<u8>,
@@ -247,8 +247,8 @@ impl Conn {
     }
 
     /// Writes the head of the answer that is `owed`.
-    // What is owed is passed by reference, here and to `after`: read as a whole soon after one part was
-    // changed, it would be waited for until that is stored.
+    // `owed` is passed by reference, here and to `after`: copying it right after one field was written
+    // would stall, as the store cannot be forwarded to a wider load.
     #[inline(never)]
     fn begin_response(
         &self,
@@ -263,7 +263,7 @@ impl Conn {
         if let Reading::Content { is_continue_due: true, .. } = self.reading {
             owed.is_keep_alive = false;
         }
-        // More than will be thrown away: say so now, and close then.
+        // More unread content than will be thrown away: announce the close now.
         if self.declared_content() > config.max_drain_bytes.into() {
             owed.is_keep_alive = false;
         }
@@ -279,8 +279,8 @@ impl Conn {
         }
     }
 
-    /// Writes a piece of content, with its framing; the last byte of a declared length only at the
-    /// [end](Conn::finish).
+    /// Writes a piece of content, with its framing. The last byte of a declared length is written at the
+    /// [end](Conn::finish) only.
     ///
     /// # Errors
     ///
@@ -338,7 +338,7 @@ impl Conn {
         Ok(self.after(&owed))
     }
 
-    /// Ends a response whose content, if it has any, was sent behind its head by whoever holds it.
+    /// Ends a response whose content, if it has any, the caller has sent.
     pub(crate) fn finish_whole(&mut self) -> After {
         match self.writing {
             Writing::Content { owed, .. } => self.after(&owed),

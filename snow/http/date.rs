@@ -17,7 +17,8 @@ pub(super) const LENGTH: &[u8] = b"\r\nContent-Length: ";
 
 /// The starts of response heads, each in one piece and up to the number in `Content-Length`.
 ///
-/// The end of a line is written with what comes behind it, so that the last line ends with the head.
+/// Each CR LF is written with the line that follows it, so that the last line's is part of the end of the
+/// head.
 pub(crate) struct Preface {
     /// One for each type of content, in the order of [`ContentType::ALL`].
     blocks: [Vec<u8>; ContentType::ALL.len()],

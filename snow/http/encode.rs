@@ -15,8 +15,8 @@ pub(crate) enum Framing {
     Nothing,
     /// So many bytes are still to be sent.
     Length(u64),
-    /// The last byte of a declared length is still to be sent: this. It is kept until the content has
-    /// ended, so that the response does not look whole when that fails, or goes on.
+    /// This last byte of a declared length is still to be sent. It is held back until the content has
+    /// ended, so that the response does not look whole when the stream fails or goes on.
     LastByte(u8),
     Chunked,
     /// The close ends it.
@@ -34,7 +34,7 @@ enum Announced {
 /// Chooses the framing of a response: what is sent, and what the head says about it.
 fn choose(response: &Response, owed: &Owed) -> (Framing, Announced) {
     let declared = match response.body.0.as_bytes() {
-        // Only a HEAD route of its own declares a length for content that it does not give.
+        // Only a handler that answers HEAD itself declares a length and gives no content.
         Some([]) if owed.is_head => Some(declared_length(response).unwrap_or(0)),
         Some(bytes) => Some(bytes.len() as u64),
         None => response.body.0.file_len().or_else(|| declared_length(response)),
@@ -81,7 +81,8 @@ pub(crate) fn write_head(
         }
     }
     if let Announced::Length(length) = announced {
-        // One by one: a copy of them all would wait until each of them is stored.
+        // One by one: a wide copy of the digits, just stored in smaller parts, would stall, as their stores
+        // cannot be forwarded to it.
         for digit in itoa::Buffer::new().format(length).bytes() {
             out.push(digit);
         }

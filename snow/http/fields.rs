@@ -49,7 +49,8 @@ pub(crate) struct Fields {
     /// As they were sent, the empty line behind them included.
     text: Vec<u8>,
     places: Vec<Field>,
-    /// In what version they mean what is known of them; `None` when they are not to be compared.
+    /// The version that they were parsed for; `None` when the next fields are not to be compared with
+    /// these.
     known_in: Option<Version>,
     host: Option<Span>,
     content: ContentFraming,
@@ -81,7 +82,7 @@ impl Fields {
     /// Returns names, as they were sent, and values.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.places.iter().map(|field| {
-            // Names are tokens, and so ASCII: `httparse` has seen to it.
+            // Names are tokens, and so ASCII: `httparse` has checked them.
             let name = str::from_utf8(&self.text[field.name.range()]).unwrap_or_default();
             (name, &self.text[field.value.range()])
         })
@@ -98,12 +99,12 @@ impl Fields {
     /// Returns how many bytes the fields at the start of `input` take, if they are the ones that are here
     /// from the head before.
     pub(super) fn repeated_len(&self, input: &[u8], version: Version) -> Option<usize> {
-        // They end with an empty line, so nothing else begins with them.
+        // They end with the empty line, so no longer section begins with them.
         let is_repeated = self.known_in == Some(version) && input.starts_with(&self.text);
         is_repeated.then_some(self.text.len())
     }
 
-    /// Has the next fields judged by themselves, whatever these are.
+    /// Forgets what is cached: the next fields are parsed from scratch.
     pub(super) fn forget(&mut self) {
         self.known_in = None;
     }
@@ -114,7 +115,7 @@ impl Fields {
     /// # Errors
     ///
     /// What the client is told.
-    // Apart, as its room for them is.
+    // Out of line: its array of fields takes room on the stack.
     #[inline(never)]
     pub(super) fn parse(
         &mut self,
@@ -188,7 +189,8 @@ impl Fields {
         }
         self.judge(&facts, version)?;
         self.text.extend_from_slice(text);
-        // How long a comparison takes tells of what is compared with, which may be another client's.
+        // The time of a comparison reveals something of what is compared with, which may be another
+        // client's.
         self.known_in = (!facts.has_credentials).then_some(version);
         Ok(())
     }
@@ -265,7 +267,7 @@ impl Facts {
     fn heed(&mut self, name: &str, value: &[u8], place: Span, version: Version) -> Result<()> {
         // Most fields are none of these, and their length alone says so.
         match name.len() {
-            // As it is mostly written: one comparison.
+            // The usual spelling first: one comparison.
             4 if name == "Host" || name.eq_ignore_ascii_case("host") => {
                 if self.host.replace(place).is_some() {
                     return Err(bad("the Host field is there twice"));

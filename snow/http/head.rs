@@ -45,7 +45,7 @@ pub(crate) struct Head {
     line: Vec<u8>,
     /// Whether the next line is compared with this one.
     is_line_known: bool,
-    /// Whether the route of this line has been looked for: it is for the router to say so.
+    /// Whether the route of this line has been looked up; set by whoever does that.
     pub(crate) is_routed: bool,
     /// The target, as a place in the line.
     target: Span,
@@ -61,7 +61,7 @@ impl Head {
         &self.method
     }
 
-    /// Has this be a request of another method than its line says.
+    /// Makes this a request of another method than its line says.
     #[cfg(feature = "uploads")]
     pub(crate) fn set_method(&mut self, method: Method) {
         self.method = method;
@@ -118,17 +118,17 @@ impl Head {
         self.target = Span::of(target, line);
         self.line.clear();
         self.line.extend_from_slice(line);
-        // How long a comparison takes tells of what is compared with. A path tells as much where it is looked
-        // up; a query is nobody's business but the handler's.
+        // The time of a comparison reveals something of what is compared with. That is no loss for a path,
+        // whose lookup reveals as much; a query may hold a secret.
         self.is_line_known = self.named.query.is_none();
     }
 
-    /// Has the next request line judged by itself, whatever it is.
+    /// Forgets what is cached of the line: the next one is parsed and routed from scratch.
     pub(super) fn forget_line(&mut self) {
         (self.is_line_known, self.is_routed) = (false, false);
     }
 
-    /// Has the next head judged by itself, whatever it is.
+    /// Forgets what is cached: the next head is parsed from scratch.
     pub(super) fn forget(&mut self) {
         self.forget_line();
         self.fields.forget();

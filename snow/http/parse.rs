@@ -31,7 +31,7 @@ const LINE_BYTES: usize = "  HTTP/1.1\r\n".len();
 pub(crate) struct Scan {
     /// Bytes in which the end has been searched for.
     searched: u32,
-    /// Bytes that were there when they were last examined.
+    /// Bytes that were there at the last look.
     examined: u32,
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn parse_head(
 
 /// Returns whether enough has come since the last look for another: the end of the head, or of a line,
 /// or twice as much.
-// Apart, as the rest below: most heads come whole and are as most are.
+// Out of line, as are the rarer cases below: most heads come whole.
 #[inline(never)]
 fn wants_look(input: &[u8], scan: &mut Scan) -> bool {
     let examined = scan.examined as usize;
@@ -94,8 +94,8 @@ fn has_end(input: &[u8], scan: &mut Scan) -> bool {
     found
 }
 
-/// Takes the request line (RFC 9112, section 3) apart, as far as it is there, and returns its length;
-/// `None` when that is not all.
+/// Takes the request line (RFC 9112, section 3) apart, as far as it has come, and returns its length;
+/// `None` when it is incomplete.
 #[inline(never)]
 fn parse_line(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
     head.forget_line();
@@ -131,10 +131,10 @@ fn no_target(len: usize, byte: u8) -> Error {
     }
 }
 
-/// Reads the method and the space behind it, and returns how long it is; `None` when that is not all
-/// there.
+/// Reads the method and the space behind it, and returns the method's length; `None` when they are
+/// incomplete.
 fn parse_method(input: &[u8], method: &mut Method) -> Result<Option<usize>> {
-    // What most requests begin with, the one before on this storage too.
+    // Most requests begin so, as did most that used this storage before.
     if input.starts_with(b"GET ") {
         if *method != Method::GET {
             *method = Method::GET;
@@ -195,8 +195,8 @@ fn parse_version(rest: &[u8]) -> Result<Option<Version>> {
     }
 }
 
-/// Parses a head into `head`, as far as it is not the one that is there, and returns its length; `None`
-/// when it is not all there.
+/// Parses into `head` what differs from the head that is there, and returns the length of the new one;
+/// `None` when it is incomplete.
 fn parse_whole(input: &[u8], config: &Config, head: &mut Head) -> Result<Option<usize>> {
     let line_len = match head.repeated_line_len(input) {
         None => parse_line(input, config, head)?,

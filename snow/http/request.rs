@@ -61,8 +61,8 @@ pub(crate) struct Parts {
     pub(crate) body: RequestBody,
     pub(crate) trailers: Box<[(http::HeaderName, http::HeaderValue)]>,
     pub(crate) remote: Option<SocketAddr>,
-    /// Kept from one request to the next: most are of the same worker, and counting its owners is what
-    /// several threads may have to agree on.
+    /// Kept from one request to the next: most are of the same worker, and changing the reference count is
+    /// an atomic operation.
     context: Arc<Context>,
     /// The route that was found, if one was, as an index into `Context::group_names`.
     pub(crate) route: Option<u32>,
@@ -100,7 +100,7 @@ const KEPT_PARTS: usize = 64;
 /// Capacity of a head above which its storage is not kept.
 const KEPT_HEAD_BYTES: usize = 4096;
 
-// Boxed as requests hold them: they are passed on, not copied.
+// Boxed, as requests hold them: a box is moved, its content is not.
 #[allow(clippy::vec_box, reason = "boxes go in and out")]
 type Spare = RefCell<Vec<Box<Parts>>>;
 
@@ -109,15 +109,16 @@ thread_local! {
     static SPARE: Spare = const { RefCell::new(Vec::new()) };
 }
 
-/// Where requests are at home whose storage is not kept.
+/// The home of requests whose storage is not kept.
 const NOWHERE: usize = 0;
 
-/// Returns the number of this thread, whose storage `spare` is: no other has the same meanwhile.
+/// Returns the number of this thread, the address of its `spare`: no other living thread has the same.
 fn number_of(spare: &Spare) -> usize {
     ptr::from_ref(spare).addr()
 }
 
-/// Has this thread keep the storage of a worker's requests that are dropped on it, until this is.
+/// Makes this thread keep the storage of a worker's requests that are dropped on it, for as long as this
+/// lives.
 pub(crate) struct PartsKeeper {
     context: Arc<Context>,
 }
@@ -136,8 +137,8 @@ impl PartsKeeper {
 impl Drop for PartsKeeper {
     fn drop(&mut self) {
         self.context.home.store(NOWHERE, Ordering::Relaxed);
-        // None of them is the last to have a share in the program's state, whose drop may come back here: this
-        // has one, too.
+        // None of these drops the program's state, whose drop may come back here: this holds a share of it
+        // until afterwards.
         let _ = SPARE.try_with(|spare| {
             spare.borrow_mut().retain(|parts| !Arc::ptr_eq(&parts.context, &self.context));
         });
@@ -191,7 +192,7 @@ impl Request {
 
     /// Returns the path, percent-decoded, without the query.
     pub fn path(&self) -> &str {
-        // UTF-8, as `target::decode_path` has seen to it.
+        // UTF-8: `target::decode_path` has checked it.
         std::str::from_utf8(self.parts().head.path()).unwrap_or_default()
     }
 
@@ -205,7 +206,7 @@ impl Request {
         self.parts().head.version
     }
 
-    /// Returns the address of the client; `None` when it is not on a network.
+    /// Returns the address of the client; `None` over a Unix socket and from the test client.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.parts().remote
     }
@@ -367,7 +368,7 @@ impl Request {
     }
 }
 
-/// Returns a part of a target or a host as text, all of which is ASCII: `target` has seen to it.
+/// Returns a part of a target or a host as text; `target` has checked that it is ASCII.
 fn ascii(part: &[u8]) -> &str {
     std::str::from_utf8(part).unwrap_or_default()
 }
@@ -379,13 +380,14 @@ impl Drop for Request {
         if !matches!(parts.body, RequestBody::Empty) {
             parts.body = RequestBody::Empty;
         }
-        // By itself: a handler may have taken the content and left these.
+        // Checked by themselves: a handler may have taken the content and left the trailers.
         if !parts.trailers.is_empty() {
             parts.trailers = Box::default();
         }
         // A thread that ends keeps nothing.
         let _ = SPARE.try_with(|spare| {
-            // A request may outlast its server, or be dropped where another serves: its state is not kept.
+            // A request may outlive its server, or be dropped where another one serves: then its storage,
+            // which holds a share of its server's state, is not kept.
             let is_at_home = parts.context.home.load(Ordering::Relaxed) == number_of(spare);
             let mut spare = spare.borrow_mut();
             if is_at_home && parts.head.capacity() <= KEPT_HEAD_BYTES && spare.len() < KEPT_PARTS {

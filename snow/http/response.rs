@@ -133,10 +133,9 @@ impl Response {
     /// not read it; 503 when the machine is out of descriptors; otherwise 500. `on_error` sees
     /// that. The log has the path, the client never reads it.
     ///
-    /// Over TCP on Linux the kernel moves the bytes from its cache to the socket. What is not there it reads from
-    /// the disk, 512 KiB at a time, for which the loop waits: where that may take long, as on a file
-    /// system of a network, read in `snow::unblock` and answer with a
-    /// [stream](Response::stream).
+    /// Over TCP on Linux the kernel moves the bytes from its cache to the socket. What is not there it
+    /// reads from the disk, 512 KiB at a time, for which the loop waits: where that may take long, as on a
+    /// file system of a network, read in `snow::unblock` and answer with a [stream](Response::stream).
     ///
     /// A path that is made of what a client sends is the handler's to check: `..` leads upwards, and
     /// `/` at its beginning to the root.
@@ -226,8 +225,8 @@ impl Response {
         Response { error: Some(error), ..Response::text(text).status(status) }
     }
 
-    /// Makes of an answer to a failure one that the log and `on_error` do not hear of: they have, or it is
-    /// none of theirs.
+    /// Takes the error off an answer to a failure, so that the log and `on_error` do not see it: they have
+    /// seen it already, or are not to.
     pub(crate) fn without_error(self) -> Response {
         Response { error: None, ..self }
     }

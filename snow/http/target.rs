@@ -81,7 +81,7 @@ pub(crate) fn is_token(byte: u8) -> bool {
     is(byte, TOKEN)
 }
 
-/// How far a target goes that is followed by something else.
+/// How far the target reaches in the bytes that begin with it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     /// Bytes that can belong to a target of some form.
@@ -107,7 +107,7 @@ impl Extent {
     }
 }
 
-/// Looks where the target ends that `start` begins with, which is shorter than 64 KiB.
+/// Finds the end of the target that `start`, shorter than 64 KiB, begins with.
 pub(crate) fn measure(start: &[u8]) -> Extent {
     let len = run_len(start, PLAIN);
     match start.get(len) {
@@ -118,7 +118,7 @@ pub(crate) fn measure(start: &[u8]) -> Extent {
 }
 
 /// Goes on behind the bytes of a path that stand for themselves.
-// Apart, so that others save no registers for it.
+// Out of line: other targets then save no registers for it.
 #[inline(never)]
 fn measure_beyond(start: &[u8], plain_len: usize, has_escapes: bool) -> Extent {
     let path_len = plain_len + run_len(&start[plain_len..], PATH);
@@ -140,7 +140,7 @@ pub(crate) struct Target {
     pub(crate) query: Option<Span>,
 }
 
-/// Takes what most targets are, nothing but a path that stands for itself.
+/// Takes the usual target: a path that stands for itself, and nothing else.
 pub(crate) fn plain_path(target: &[u8], extent: Extent, method: &Method) -> Option<Target> {
     let is_path = target.first() == Some(&b'/') && extent.path_len == extent.len;
     let path = Some(Span::from(0..target.len()));
@@ -220,7 +220,7 @@ fn wrong_byte(target: &[u8], at: usize) -> Error {
 ///
 /// # Errors
 ///
-/// `BadRequest` for an escape that is none, for NUL, and for what is not UTF-8.
+/// `BadRequest` for a malformed escape, for NUL, and for what is not UTF-8.
 pub(crate) fn decode_path(raw: &[u8]) -> Result<Vec<u8>> {
     let decoded = decode(raw).ok_or_else(|| bad("the path has an invalid percent escape"))?;
     if decoded.contains(&0) {
@@ -250,8 +250,8 @@ fn decode(raw: &[u8]) -> Option<Vec<u8>> {
 
 /// Decodes one name or value of a query: `+` is a space, escapes are percent escapes.
 ///
-/// An escape that is none stays as it is, and what is not UTF-8 becomes the replacement character:
-/// a query is the application's, and `decode_path` has kept the router safe.
+/// A malformed escape stays as it is, and what is not UTF-8 becomes the replacement character: a query is
+/// for the application to judge, and no part of routing.
 pub(crate) fn decode_form(raw: &str) -> String {
     let spaced = raw.replace('+', " ");
     match decode(spaced.as_bytes()) {

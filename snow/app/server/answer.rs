@@ -19,7 +19,7 @@ pub(super) struct Pending {
     pub(super) until: Time,
     /// When a client that has closed its sending side counts as gone.
     pub(super) grace: Time,
-    /// Where content goes that arrives meanwhile.
+    /// Where content that arrives meanwhile goes.
     pub(super) feed: Option<Box<Feed>>,
 }
 
@@ -33,8 +33,8 @@ impl Connection {
                 Poll::Ready(step) => Poll::Ready(self.settle(step, output, cx).unwrap_or_default()),
                 Poll::Pending => {
                     self.pending = Some(pending);
-                    // A 100, perhaps. What does not fit is written before the answer; that the connection is
-                    // broken shows at the next read.
+                    // It may be a 100. What does not fit is written before the answer; a broken connection
+                    // shows at the next read.
                     let _ = self.poll_output(output, cx);
                     Poll::Pending
                 }
@@ -49,7 +49,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Poll<Step> {
         if let Some(feed) = &mut pending.feed {
-            // A client that has closed its sending side behind its content is not waited for in vain while that
+            // A client that has closed its sending side behind its content is not gone while that content
             // is read.
             if self.poll_feed(feed, output, cx) {
                 pending.grace = Time::NEVER;
@@ -99,7 +99,7 @@ impl Connection {
             let error = Error::new(ErrorKind::HandlerTimeout, "the handler took too long");
             return Meanwhile::Answered(Response::failed(error));
         }
-        // Content has stalled, which is for the handler to hear.
+        // Content has stalled: the next poll tells the handler.
         cx.waker().wake_by_ref();
         Meanwhile::Nothing
     }

@@ -197,7 +197,7 @@ impl Connection {
                 let inbox = self.take_inbox();
                 let mut rest = &*inbox;
                 if feed.stalls == Time::NEVER {
-                    // Reading begins, or goes on: what the handler took its time for is not counted.
+                    // Reading begins, or goes on: the time that the handler took is not counted.
                     feed.pace = Pace::new(self.now());
                     feed.stalls = self.now() + config.body_timeout;
                 }
@@ -251,7 +251,7 @@ impl Connection {
                     };
                     feed.to.push(data);
                     if !feed.held.set(feed.to.len()) {
-                        // What is too much is what nobody reads.
+                        // This content is given up, so what the handler has not read of it is freed now.
                         feed.to.clear();
                         feed.held.set(0);
                         self.conn.refuse();

@@ -1,7 +1,7 @@
 //! Files as content: opened when they are due, sent by the kernel or else in pieces from the pool.
 //!
-//! A file is looked at before it is opened, since to open a pipe or a device is to do something to
-//! it, and once more afterwards, since it may have become another meanwhile.
+//! A file is looked at before it is opened, since opening a pipe or a device has effects, and once more
+//! afterwards, since another may have taken its place.
 
 use super::{
     Connection, End, Exchange, Halt, Step, Wait, ending, output::Taking, respond::lingering,
@@ -27,14 +27,14 @@ use std::{
 };
 
 /// Bytes of a file that are sent before other connections have their turn: less than a quarter of a
-/// millisecond of the kernel's time when it has them in its cache. Half as many were the dearer in most
-/// runs on a busy machine, and twice as many not the cheaper.
+/// millisecond of the kernel's time when it has them in its cache. Half as many cost more in most runs on a
+/// busy machine, and twice as many not less.
 const FILE_BYTES_PER_TURN: usize = 512 * 1024;
 
 /// Bytes that are read at a time where the kernel does not send them by itself: what a download holds.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// What [`httpdate`] can write down: seconds up to the end of the year 9999.
+/// The last date that [`httpdate`] can format: the end of the year 9999.
 const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 
 /// A file on its way to the peer.
@@ -70,7 +70,7 @@ impl Download {
 }
 
 impl Connection {
-    /// Opens the file that an answer names, and has an answer to a failure reviewed.
+    /// Opens the file that an answer names, and has `Worker::review` look at an answer to a failure.
     pub(super) fn review(&self, response: &mut Response, route: Option<RouteNumber>) {
         if let Err(error) = self.open(response) {
             *response = Response::failed(error);
@@ -87,7 +87,7 @@ impl Connection {
         }
     }
 
-    /// Opens the file that a response names, if it does.
+    /// Opens the file that a response names, if it names one.
     fn open(&self, response: &mut Response) -> Result<(), Error> {
         if let Content::File(FileContent::Named(path)) = &response.body.0 {
             let (file, metadata) = open_regular(path).map_err(|error| explain(&error, path))?;
@@ -161,7 +161,7 @@ impl Connection {
             let (now, config) = (self.worker.handle.now(), &self.worker.app.config);
             let taking = *taking.get_or_insert_with(|| Taking::new(now, config));
             ready!(self.poll_stall(taking, cx));
-            // An event tells of room only when there is much of it: a slow reader may have made some.
+            // The kernel reports room only when there is much of it: a slow reader may have made a little.
             self.stream.retry_write();
             outcome = self.stream.poll_send_file(cx, file, *sent, most);
         }
@@ -267,12 +267,12 @@ fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "not a regular file")
 }
 
-/// Has the opening of a pipe, or of a file that another process has leased, not wait for others.
+/// Keeps the opening of a pipe, or of a file on which another process holds a lease, from blocking.
 #[cfg(all(target_os = "linux", not(any(target_arch = "mips", target_arch = "mips64"))))]
 fn without_waiting(options: &mut OpenOptions) -> &OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
 
-    /// `O_NONBLOCK`, which means nothing to a regular file once it is open.
+    /// `O_NONBLOCK`, which has no effect on a regular file once it is open.
     const NONBLOCK: i32 = 0o4000;
     options.custom_flags(NONBLOCK)
 }
@@ -317,6 +317,6 @@ fn explain(error: &io::Error, path: &Path) -> Error {
         }
         _ => (ErrorKind::Io, "a file cannot be opened"),
     };
-    // Quoted, for it may be made of what a client has sent.
+    // Quoted, since it may be made of what a client has sent.
     Error::new(kind, reason).caused_by(format!("{path:?}: {error}"))
 }

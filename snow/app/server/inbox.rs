@@ -1,8 +1,8 @@
 //! What a connection has read and not used yet.
 
-/// Bytes that wait for more, or for their turn. Mostly there are none, so that there being none takes a word.
+/// Bytes that wait for more, or for their turn. Mostly there are none: an empty inbox is one word.
 ///
-/// The worker has counted their capacity.
+/// Their capacity is counted by the worker.
 #[derive(Default)]
 pub(super) struct Inbox(Option<Box<Unused>>);
 
@@ -42,7 +42,7 @@ impl Inbox {
         self.0.take().map(|unused| unused.bytes).unwrap_or_default()
     }
 
-    /// Puts bytes, which are some, in the place of what there is.
+    /// Replaces what there is by `bytes`, which are not empty.
     pub(super) fn put(&mut self, bytes: Vec<u8>) {
         self.0 = Some(Box::new(Unused { bytes, is_starving: false }));
     }

@@ -45,8 +45,8 @@ use std::{
     time::Duration,
 };
 
-/// Changes of what a connection waits for before others have their turn: so many requests that are not
-/// answered at once, if their answers and the next requests are there each time.
+/// How often a connection may change what it waits for before others have their turn: as many requests that
+/// are not answered at once, if each time the answer and the next request are there already.
 const WAITS_PER_TURN: usize = 16;
 
 /// Reads of one connection before others have their turn.
@@ -54,16 +54,16 @@ const READS_PER_TURN: usize = 4;
 
 /// A connection, which is done when it ends.
 ///
-/// Of ten thousand that wait each is cold when it is its turn, so it is 240 bytes, which with all that a task
-/// has and the allocator adds are five cache lines.
+/// It is 240 bytes, which with its task and the allocator's share are five cache lines: when ten thousand
+/// wait, each line is a cache miss.
 pub(super) struct Connection {
     stream: Transport,
     remote: Remote,
     worker: Rc<Worker>,
     conn: Conn,
     wait: Wait,
-    /// The answer that is waited for, while that is what is. In place: of all that is waited for it alone
-    /// may be what thousands wait for.
+    /// The answer that [`Wait::Answer`] waits for. In place and not boxed, as this is the one wait that
+    /// thousands of connections may be in at once.
     pending: Option<Pending>,
     phase: Phase,
     deadline: Deadline,
@@ -123,7 +123,7 @@ type Step = ControlFlow<Halt>;
 
 /// Why no other request is looked at for now.
 enum Halt {
-    /// There is no whole one.
+    /// There is no whole request.
     Starving,
     /// What was collected is to be written before anything else, and much content from where it is.
     Send(Box<Sending>),
@@ -206,12 +206,12 @@ impl Connection {
         next.map(Some)
     }
 
-    /// Returns whether the task will be woken for what has just become what is waited for.
+    /// Returns whether the task will be woken for what it has just begun to wait for.
     fn is_awaiting(&self) -> bool {
         match self.wait {
             Wait::Turn => self.is_waiting(),
-            // The handler has been asked before. But content that came with the request may be waiting to be
-            // fed to it.
+            // The handler's future has been polled. But content that came with the request may still have
+            // to be fed to it.
             Wait::Answer => self.pending.as_ref().is_some_and(|pending| pending.feed.is_none()),
             Wait::Content(_) | Wait::Stream(_) | Wait::File(_) | Wait::End(_) | Wait::Linger => {
                 false
@@ -242,7 +242,7 @@ impl Connection {
         }
     }
 
-    // Apart, as mostly there is nothing to keep.
+    // Out of line: mostly there is nothing to keep.
     #[inline(never)]
     fn keep_some(&mut self, rest: &[u8]) {
         let mut bytes = self.take_inbox();
@@ -264,7 +264,7 @@ impl Connection {
 
     /// Writes the access line of a request whose client has left before its answer.
     fn record_unanswered(&self, exchange: &mut Exchange) {
-        // Never sent; what others log, too.
+        // Never sent; other servers log it, too.
         let status = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
         self.record(exchange, status, 0);
     }
@@ -288,7 +288,7 @@ impl Connection {
         }
     }
 
-    // Apart, as the log is mostly off.
+    // Out of line: the log is mostly off.
     #[inline(never)]
     fn write_record(
         &self,
@@ -386,8 +386,8 @@ impl Pace {
         waited > stall && self.bytes < rate.saturating_mul(waited.as_secs())
     }
 
-    /// Whoever makes no progress for longer than `stall` is not slow but gone, unless it was this process
-    /// that stood still: no more than that is counted.
+    /// Of a time without progress at most `stall` is counted: a peer that takes longer is cut for that,
+    /// unless it was this process that stood still.
     fn waited(&self, now: Time, stall: Duration) -> Duration {
         self.waited + now.since(self.seen).min(stall)
     }

@@ -50,7 +50,7 @@ impl Taking {
         Taking { pace: Pace::new(now), stalls: now + config.write_timeout }
     }
 
-    /// Has it waited for anew: the time between is not counted.
+    /// Begins another wait for it: the time between is not counted.
     fn resume(&mut self, now: Time, config: &Config) {
         self.pace.seen = now;
         self.stalls = now + config.write_timeout;
@@ -112,8 +112,8 @@ impl Connection {
         self.poll_send(output, Content::Empty, cx)
     }
 
-    /// Writes what was collected, behind which a file follows at once, or the end of the sending side, in
-    /// such a way that both travel together.
+    /// Writes what was collected so that it travels together with what follows at once: a file, or the end
+    /// of the sending side.
     pub(super) fn poll_output_more(
         &mut self,
         output: &mut Vec<u8>,
@@ -124,7 +124,7 @@ impl Connection {
                 output.drain(..count);
             }
         }
-        // What that left.
+        // The rest.
         self.poll_output(output, cx)
     }
 
@@ -176,7 +176,7 @@ impl Connection {
     /// Moves to the outbox what the peer has not taken.
     fn keep_unwritten(&mut self, output: &mut Vec<u8>, content: Content, written: usize) {
         let (first, second) = unwritten(output, &content, written);
-        // Content that is shared is there whether it is sent or not.
+        // Shared and static content does not count: it is in memory anyway.
         let is_own = matches!(content, Content::Owned(_));
         let len = first.len() + if is_own { second.len() } else { 0 };
         let (bytes, now) = (first.to_vec(), self.now());
@@ -190,7 +190,7 @@ impl Connection {
         output.clear();
     }
 
-    /// Writes the outbox until it is empty, and then is without one.
+    /// Writes the outbox until it is empty, and then removes it.
     fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(mut outbox) = self.outbox.take() {
             let (first, second) = unwritten(&outbox.bytes, &outbox.content, outbox.written);
@@ -220,7 +220,8 @@ impl Connection {
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         let outcome = match self.poll_outbox(cx) {
             Poll::Pending if ready!(self.poll_write_stall(cx)) => {
-                // An event tells of room only when there is much of it: a slow reader may have made some.
+                // The kernel reports room only when there is much of it: a slow reader may have made a
+                // little.
                 self.stream.retry_write();
                 match self.poll_outbox(cx) {
                     Poll::Pending if ready!(self.poll_write_stall(cx)) => {
@@ -306,7 +307,7 @@ impl Connection {
         })
     }
 
-    /// Has what was just kept of a stream judged with all that was kept of it before.
+    /// Judges what was just kept of a stream together with all that was kept of it before.
     fn resume_taking(&mut self, outgoing: &mut Outgoing) {
         let now = self.now();
         if let (Some(outbox), Some(mut taking)) = (&mut self.outbox, outgoing.taking.take()) {
@@ -326,7 +327,7 @@ impl Connection {
         if outgoing.grace <= self.now() {
             return Poll::Ready(self.abandon(outgoing));
         }
-        // Content has stalled, which is for the handler to hear.
+        // Content has stalled: the next poll tells the handler.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -402,7 +403,7 @@ impl Connection {
     /// Returns whether the peer has reset the connection; when it has only ended its sending side,
     /// which may be a half-close, the grace begins.
     ///
-    /// `reads_until` is never when its content is not being read just now.
+    /// `reads_until` is [`Time::NEVER`] while no content is being read.
     pub(super) fn poll_left(
         &mut self,
         grace: &mut Time,
@@ -424,15 +425,15 @@ impl Connection {
 
     /// Ends the connection, or says what is to be waited for before.
     pub(super) fn end(&mut self, end: End) -> Option<Wait> {
-        // Whoever was to answer does so for nobody.
+        // A handler that is still at work is so for nobody: its future is dropped.
         self.pending = None;
         match end {
             End::Close => None,
-            // What it has sent would turn the close into a reset, which may overtake the answer.
+            // Unread input would turn the close into a reset, which may overtake the answer.
             End::Answered if self.stream.has_input() => self.end(End::Linger),
             End::Answered => {
-                // What the peer sends meanwhile turns the close into a reset, which takes with it what is kept
-                // back, and nothing that is on its way.
+                // If the peer sends more now, the close becomes a reset, which discards what is held back
+                // but not what is on its way. So the sending side is ended first, which sends all of it.
                 let _ = self.stream.shutdown_write();
                 None
             }

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
-/// An `Option<SocketAddr>` in 16 bytes instead of 32; the longer ones are elsewhere.
+/// An `Option<SocketAddr>` in 16 bytes instead of 32; IPv6 addresses are boxed.
 pub(super) enum Remote {
     /// The stream's other end has no address.
     Nowhere,

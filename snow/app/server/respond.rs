@@ -40,7 +40,7 @@ impl Connection {
     }
 
     /// Writes a response, or its head and what to wait for.
-    // Apart, but where it is the usual next step.
+    // Out of line, except where it is the usual next step: that calls `respond_at_once`.
     #[inline(never)]
     pub(super) fn respond(
         &mut self,
@@ -112,7 +112,7 @@ impl Connection {
     }
 
     /// Writes the head of a response whose content comes piece by piece.
-    // Apart, as most content is in memory.
+    // Out of line: most content is in memory.
     #[inline(never)]
     fn respond_in_pieces(
         &mut self,
@@ -190,8 +190,8 @@ impl Connection {
     }
 }
 
-/// Has an end that comes right behind much content wait for the peer: what is still on its way when
-/// the peer sends more would be lost to the reset.
+/// Makes an end right behind much content a lingering one: if the peer sends more, a close becomes a reset,
+/// and what is still on its way would be lost.
 pub(super) fn lingering(wait: Wait) -> Wait {
     match wait {
         Wait::End(End::Answered) => Wait::End(End::Linger),

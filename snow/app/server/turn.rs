@@ -25,7 +25,7 @@ use std::{
 
 impl Connection {
     /// Reads what has arrived, answers what can be answered, and writes the answers.
-    // Apart, as what is below it: each has the registers to itself.
+    // Out of line, as the larger functions that it calls: each then has the registers to itself.
     #[inline(never)]
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Wait> {
         Scratch::with(|Scratch { input, output, .. }| {
@@ -60,7 +60,7 @@ impl Connection {
         }
     }
 
-    // Apart, as most turns end for want of a request.
+    // Out of line: most turns end for want of a request.
     #[inline(never)]
     fn halt(&mut self, halt: Halt, output: &mut Vec<u8>, cx: &mut Context<'_>) -> Option<Wait> {
         let (sent, wait) = match halt {
@@ -97,7 +97,7 @@ impl Connection {
         self.wants_input()
             && self.stream.is_awaited()
             && self.deadline.is_watched(&self.worker.handle)
-            // It waits less long then.
+            // A server that stops does not wait as long.
             && !self.worker.is_stopping()
     }
 
@@ -173,7 +173,7 @@ impl Connection {
             }
         }
         match step {
-            // What the peer has sent beyond its last answer would turn a close into a reset.
+            // What the peer has sent and nobody read would turn a close into a reset.
             Break(Halt::Wait(Wait::End(End::Answered))) => ending(End::Linger),
             step => step,
         }
@@ -273,7 +273,7 @@ impl Connection {
     }
 
     /// Answers a request that has no route.
-    // Apart, as the others below: most requests have a route and no content.
+    // Out of line, as the others below: most requests have a route and no content.
     #[inline(never)]
     fn miss(
         &mut self,
@@ -405,7 +405,7 @@ impl Connection {
         let handler = self.worker.handler(exchange.route);
         let mut reply = catch_unwind(AssertUnwindSafe(|| handler(request)))
             .unwrap_or_else(|panic| Reply(Answer::Now(self.panicked(&exchange, &*panic))));
-        // Where it is: an answer is not small.
+        // Borrowed and not moved: a response is large.
         if let Reply(Answer::Now(response)) = &mut reply {
             return self.respond_at_once(response, exchange, feed, output);
         }
@@ -431,7 +431,7 @@ impl Connection {
         let timeout = self.worker.handler_timeout(exchange.route);
         let until = timeout.map_or(Time::NEVER, |timeout| self.now() + timeout);
         let mut pending = Pending { later, exchange, until, grace: Time::NEVER, feed };
-        // Many are ready at the first look.
+        // Many are ready at the first poll.
         match self.poll_answer_into(&mut pending, output, cx) {
             Poll::Ready(step) => step,
             Poll::Pending => {
