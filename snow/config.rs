@@ -59,11 +59,12 @@ pub struct Config {
     /// Bytes of the request target. Default: 8,192, what common proxies take. Beyond: 414, close.
     pub max_target_bytes: usize,
 
-    /// Bytes of the request line and all fields, and at most 65,535. Default: 32,768, room for
-    /// cookies and tokens. Beyond: 431, close.
+    /// Bytes of the request line and all fields. Default: 32,768, room for cookies and tokens. It may be
+    /// set to 65,535 at most, else `bind` fails. Beyond: 431, close.
     pub max_head_bytes: usize,
 
-    /// Fields of a request head, and at most 128. Default: 100. Beyond: 431, close.
+    /// Fields of a request head. Default: 100. It may be set to 128 at most, else `bind` fails. Beyond:
+    /// 431, close.
     pub max_headers: usize,
 
     /// Bytes of a request's content, after chunked framing is taken off. Default: 2 MiB: forms and
@@ -82,7 +83,8 @@ pub struct Config {
     /// Bytes of the trailer section. Default: 4,096. Beyond: 431, close.
     pub max_trailer_bytes: usize,
 
-    /// Fields of the trailer section. Default: 32. Beyond: 431, close.
+    /// Fields of the trailer section, those that are dropped included. Default: 32. Room for so many is
+    /// allocated each time that a line of it has come. Beyond: 431, close.
     pub max_trailers: usize,
 
     /// Bytes of a body that the handler has not read which are read and thrown away to keep the

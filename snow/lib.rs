@@ -29,6 +29,19 @@
 //! The layers, from the bottom: [`rt`] is the loop, which has never heard of bytes; [`net`] makes async
 //! streams of sockets; `http` turns bytes into requests and responses into bytes, without either; and
 //! what this page lists is the application on top. A program may use `rt` and `net` with no HTTP in it.
+//!
+//! What happens is logged with the crate `log`: without a logger, nothing is shown.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! - `json`: `Json`, `Response::json` and `Request::json`, and the module `headed`.
+//! - `uploads`: the module `uploads`, uploads that resume.
+//! - `activation`: `systemd:` as an address, for the sockets that a service manager hands over; Linux.
+//! - `fine-timers`: deadlines are met to a tenth of a millisecond and not to one; Linux, elsewhere it changes
+//!   nothing.
+//! - `unicode`: Unicode tables for the patterns of [routes](route); without it they know ASCII.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]

@@ -18,12 +18,14 @@ use std::{
 /// An answer that anyone may complete, once, from any thread.
 ///
 /// It is a cheap clone of one promise. A handler keeps a clone where others find it and returns the
-/// other; [`set_result`](Future::set_result) then wakes exactly the request that waits. A client that
+/// other; [`set_result`](Future::set_result) then wakes exactly the request that waits. Only one request
+/// can wait for a promise: a second that returns or awaits a clone of it fails, with a 500. A client that
 /// goes away takes its promise along ([`is_cancelled`](Future::is_cancelled)). When the last clone
 /// that could complete it is dropped, the request is answered 500 at once and a warning is logged:
 /// nothing hangs for ever by mistake.
 ///
-/// It may also be awaited, which gives the value instead of the answer made of it.
+/// It may also be [awaited](Future::into_future), which gives a `Result` with the value instead of the
+/// answer made of it.
 ///
 /// # Examples
 ///
@@ -107,12 +109,17 @@ impl<T: Send + 'static> Future<T> {
         }
     }
 
-    /// Makes a promise that is [awaited](IntoFuture) and not returned.
+    /// Makes a promise that is [awaited](Future::into_future) and not returned: to return it makes a 500.
     pub fn promise() -> Future<T> {
         Future::with(None)
     }
 
     /// Completes the promise and wakes the request that waits.
+    ///
+    /// `Ok` does not mean that the client gets the answer: it may leave before that, and it may have left
+    /// without being known to. A reset is known at once. An ordinary close may be a half-close, whose
+    /// client still wants its answer, so it counts only after
+    /// [`Config::half_close_grace`](crate::Config::half_close_grace), 5 s.
     ///
     /// # Errors
     ///
@@ -133,7 +140,8 @@ impl<T: Send + 'static> Future<T> {
         Ok(())
     }
 
-    /// Returns whether the client has gone away, so that a result would reach nobody.
+    /// Returns whether nobody waits any more, so that a result would reach nobody: the client is [known to
+    /// have left](Future::set_result), the time is over, or the server has stopped.
     pub fn is_cancelled(&self) -> bool {
         matches!(self.promise.lock().waiter, WaiterSlot::Gone)
     }
@@ -203,6 +211,39 @@ impl<T: Send + 'static> IntoFuture for Future<T> {
     type IntoFuture = Pin<Box<dyn std::future::Future<Output = Result<T>>>>;
 
     /// Waits for the value.
+    ///
+    /// # Errors
+    ///
+    /// `Handler` when all clones that could complete it have been dropped, or when another waits for it or
+    /// has waited; `HandlerTimeout` when its [`timeout`](Future::timeout) is over. With `?` they make a 500
+    /// and a 504.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use snow::{ErrorKind, Future, Request, Result, Snow, get};
+    /// use std::{sync::Mutex, time::Duration};
+    ///
+    /// static WAITING: Mutex<Vec<Future<u32>>> = Mutex::new(Vec::new());
+    ///
+    /// async fn next(_: Request) -> Result<String> {
+    ///     let future = Future::promise().timeout(Duration::from_secs(30));
+    ///     WAITING.lock().unwrap().push(future.clone());
+    ///     match future.await {
+    ///         Ok(value) => Ok(format!("number {value}")),
+    ///         Err(error) if error.kind() == ErrorKind::HandlerTimeout => Ok("nothing new".to_string()),
+    ///         Err(error) => Err(error),
+    ///     }
+    /// }
+    /// let mut client = Snow::new([get("^/next$", next)]).test_client()?;
+    /// let pending = client.get("/next").start();
+    /// for future in WAITING.lock().unwrap().drain(..) {
+    ///     let _ = future.set_result(7);
+    /// }
+    /// assert_eq!(client.finish(pending).text(), "number 7");
+    /// assert_eq!(client.get("/next").send().text(), "nothing new");
+    /// # Ok::<(), snow::Error>(())
+    /// ```
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move { self.into_waiter()?.await })
     }

@@ -317,11 +317,26 @@ fn tell_manager(stop: &StopSignal) {
 }
 
 /// Stops a server, from any thread.
+///
+/// # Examples
+///
+/// ```
+/// use snow::{Snow, get};
+/// use std::thread;
+///
+/// let server = Snow::new([get("^/$", |_| "hello")]).workers(1).bind("127.0.0.1:0")?;
+/// let stop = server.stop_handle();
+/// let running = server.start()?;
+/// thread::spawn(move || stop.stop());
+/// running.wait()?; // returns when the server has stopped
+/// # Ok::<(), snow::Error>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct StopHandle(StopSignal);
 
 impl StopHandle {
-    /// Asks for a graceful stop, and returns at once.
+    /// Asks for a graceful stop, and returns at once. What that is, and how long it may take, is said at
+    /// [`Server::run`]. A server that is asked before it runs ends right after it begins.
     pub fn stop(&self) {
         self.0.stop(Stopping::Gracefully);
     }

@@ -103,6 +103,24 @@ impl Snow {
 
     /// Shares `value` with all handlers, which read it with [`Request::state`](crate::Request::state).
     /// A second value of the same type replaces the first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use snow::{Request, Snow, get};
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// struct Hits(AtomicU64);
+    ///
+    /// fn hit(req: Request) -> String {
+    ///     let hits = req.state::<Hits>().0.fetch_add(1, Ordering::Relaxed) + 1;
+    ///     format!("{hits} hits")
+    /// }
+    /// let mut client = Snow::new([get("^/$", hit)]).state(Hits(AtomicU64::new(0))).test_client()?;
+    /// client.get("/").send();
+    /// assert_eq!(client.get("/").send().text(), "2 hits");
+    /// # Ok::<(), snow::Error>(())
+    /// ```
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Snow {
         self.states.retain(|(id, _)| *id != TypeId::of::<T>());
         self.states.push((TypeId::of::<T>(), Box::new(value)));
@@ -110,7 +128,20 @@ impl Snow {
     }
 
     /// Answers requests for which no pattern matches, in place of the plain 404. The answer's status
-    /// is the handler's to choose.
+    /// is the handler's to choose. It gets no content and no params; where patterns match for other methods,
+    /// it is not asked: that is a 405.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use snow::{Request, Snow, StatusCode, get};
+    ///
+    /// let app = Snow::new([get("^/$", |_| "hello")])
+    ///     .not_found(|req: Request| (StatusCode::NOT_FOUND, format!("no {} here", req.path())));
+    /// let response = app.test_client()?.get("/tea").send();
+    /// assert_eq!((response.status(), response.text()), (404, "no /tea here"));
+    /// # Ok::<(), snow::Error>(())
+    /// ```
     pub fn not_found<R: 'static, M: 'static>(mut self, handler: impl Handler<R, M>) -> Snow {
         self.not_found = Some(boxed(handler));
         self
@@ -141,8 +172,21 @@ impl Snow {
         self
     }
 
-    /// Makes the answer to requests that wait for a [`Future`] when the server stops; by default
+    /// Makes the answer to requests that wait for a [`Future`] when the server stops gracefully; by default
     /// 503 with `Retry-After`.
+    ///
+    /// It is for handlers that have returned the `Future`. One that awaits it is at work, as any `async fn`,
+    /// and has [`shutdown_timeout`](Config::shutdown_timeout) to end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use snow::{Snow, StatusCode, get};
+    ///
+    /// let app = Snow::new([get("^/$", |_| "hello")])
+    ///     .on_shutdown(|| (StatusCode::SERVICE_UNAVAILABLE, "back in a minute\n"));
+    /// # let _ = app;
+    /// ```
     pub fn on_shutdown<F, R>(mut self, handler: F) -> Snow
     where
         F: Fn() -> R + Send + Sync + 'static,

@@ -72,22 +72,48 @@ impl Route {
     /// [as it arrives](crate::Request::body_stream).
     ///
     /// The limit on the content still holds; what the handler does not read is thrown away.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use snow::{Request, Result, Snow, post};
+    ///
+    /// async fn count(mut req: Request) -> Result<String> {
+    ///     let mut body = req.body_stream();
+    ///     let mut len = 0;
+    ///     while let Some(piece) = body.next().await {
+    ///         len += piece?.len();
+    ///     }
+    ///     Ok(format!("{len} bytes"))
+    /// }
+    /// let route = post("^/count$", count).streaming().max_body_bytes(1 << 30);
+    /// let mut client = Snow::new([route]).test_client()?;
+    /// assert_eq!(client.post("/count").body("hello").send().text(), "5 bytes");
+    /// # Ok::<(), snow::Error>(())
+    /// ```
     #[must_use = "this returns the changed route"]
     pub fn streaming(mut self) -> Route {
         self.options().is_streaming = true;
         self
     }
 
-    /// Sets how many bytes of content this route takes; beyond that the answer is 413. For a mounted table:
-    /// how many those of its routes take that have no such bound of their own.
+    /// Sets how many bytes of content this route takes, inclusive; beyond that the answer is 413. Default:
+    /// [`Config::max_body_bytes`](crate::Config::max_body_bytes), 2 MiB. For a mounted table: how many those of
+    /// its routes take that have no such bound of their own.
     #[must_use = "this returns the changed route"]
     pub fn max_body_bytes(mut self, bytes: u64) -> Route {
         self.options().max_body_bytes = Some(bytes);
         self
     }
 
-    /// Sets how long the handler may take; after that the answer is 504 and its future is dropped. For a
-    /// mounted table: how long those of its handlers may take that have no such bound of their own.
+    /// Sets how long the handler may take; after that the answer is 504 and its future is dropped. Default:
+    /// [`Config::handler_timeout`](crate::Config::handler_timeout), none. For a mounted table: how long
+    /// those of its handlers may take that have no such bound of their own.
+    ///
+    /// The time is counted from the call of the handler to its answer, for `async fn`,
+    /// [`Future`](crate::Future) and [`TimeoutFuture`](crate::TimeoutFuture) alike. A handler that blocks
+    /// is not interrupted. The content of an answer is not covered, be it a
+    /// [stream](crate::Response::stream) or a file.
     #[must_use = "this returns the changed route"]
     pub fn timeout(mut self, duration: Duration) -> Route {
         self.options().timeout = Some(duration);
@@ -115,7 +141,10 @@ impl fmt::Debug for Route {
 ///
 /// The pattern is a regular expression, matched from the start of the percent-decoded path: `/req/`
 /// also matches `/req/7`, `^/req/$` does not. Case decides, and of several routes the first wins.
-/// A pattern that is none is an error when the server is bound.
+/// An invalid pattern is an error when the server is bound.
+///
+/// Without the feature `unicode`, `\w`, `\d`, `\s` and `\b` know ASCII only, and `.` and `[^x]` match one
+/// byte: a repeated one (`[^/]+`) takes any characters, a single one takes only a part of one beyond ASCII.
 #[track_caller]
 pub fn route<R: 'static, M: 'static>(pattern: &str, handler: impl Handler<R, M>) -> Route {
     Route::new(None, pattern, handler)
@@ -166,8 +195,9 @@ pub fn method<R: 'static, M: 'static>(
     Route::new(Some(method), pattern, handler)
 }
 
-/// Puts a table under a literal prefix: the patterns are matched from where the prefix ends, and
-/// their captures are the same.
+/// Puts a table under a literal prefix: the patterns are matched from where the prefix ends, which is what
+/// `^` means in them. Their groups are what they would be without it, but for the whole match,
+/// `req.param("0")`, which begins with the prefix; `req.path()` is the whole path.
 ///
 /// # Examples
 ///

@@ -50,8 +50,7 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 /// # Examples
 ///
 /// ```
-/// use snow::{BodyStream, Request, Response, Result, post};
-/// use std::{future::poll_fn, pin::Pin};
+/// use snow::{Request, Result, post};
 ///
 /// async fn count(mut req: Request) -> Result<String> {
 ///     let mut body = req.body_stream();
@@ -86,7 +85,19 @@ impl BodyStream {
         stream
     }
 
-    /// Waits for the next piece; `None` is the end.
+    /// Waits for the next piece; `None` is the end, and what follows an error.
+    ///
+    /// Dropping the future loses nothing: it takes a piece only when it completes.
+    ///
+    /// # Errors
+    ///
+    /// `BadRequest` when the client left before the end, when the request was answered before its content was
+    /// read, or when the chunked framing is malformed;
+    /// `ContentTooLarge` beyond the [limit of the route](crate::Route::max_body_bytes); `RequestTimeout`
+    /// when the client is too slow ([`body_timeout`](crate::Config::body_timeout),
+    /// [`min_body_rate`](crate::Config::min_body_rate)); `HeadTooLarge` for trailers beyond their limits;
+    /// `Unavailable` when the connections of the worker [hold too much](crate::Config::max_buffered_bytes).
+    /// The connection ends after the answer; with `?` that has the status of the error.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }

@@ -217,8 +217,9 @@ impl Request {
         self.parts().head.host().map(ascii)
     }
 
-    /// Returns what a group of the route's pattern matched, by its name, or by its number in digits
-    /// (`"0"` is the whole match); `None` when there is no such group or it took no part.
+    /// Returns what a group of the route's pattern matched, by its name, or by its number in digits (`"0"`
+    /// is the whole match); `None` when there is no such group or it took no part. In a mounted table the
+    /// whole match begins with the prefix; the groups are numbered as in the pattern.
     ///
     /// A group that ends within a character (`.` without the feature `unicode` is a byte) is `None`
     /// too.
@@ -283,7 +284,8 @@ impl Request {
 
     /// Returns the fields that came behind a chunked body; they are never mixed with the headers.
     ///
-    /// Fields that have no business there (framing, routing, authentication) have been dropped.
+    /// Fields that have no business there (framing, routing, authentication) have been dropped. On a route
+    /// that is `.streaming()` there are none.
     pub fn trailers(&self) -> &[(http::HeaderName, http::HeaderValue)] {
         &self.parts().trailers
     }

@@ -9,9 +9,15 @@ use std::{borrow::Cow, fmt, fs::File, path::PathBuf, pin::Pin};
 
 /// An answer.
 ///
-/// `Date` and the fields that frame the message (`Content-Length`, `Transfer-Encoding`,
-/// `Connection`) are the server's to set. A `Content-Length` on a [stream](Response::stream)
-/// is taken as a promise, and kept or visibly broken.
+/// Some fields are the server's to set, and are dropped when a handler sets them:
+///
+/// - `Date`, `Transfer-Encoding` and `Keep-Alive`.
+/// - `Connection`. The value `close`, alone, is heeded: the connection ends after this answer.
+/// - `Content-Length`, which is that of the content. On a [stream](Response::stream) it is taken as a
+///   promise, and kept or visibly broken; on an answer to `HEAD` without content it is sent as it is.
+///
+/// All others are sent as they are. A `Server` field is sent beside that of
+/// [`Config::server_header`](crate::Config::server_header): set one of them only.
 ///
 /// # Examples
 ///
@@ -110,6 +116,41 @@ impl Response {
     /// An error of the stream breaks the connection, so that the client cannot take what it got
     /// for the whole. One case does not show: HTTP/1.0 over a Unix socket, which has no reset; have a
     /// proxy in front speak 1.1.
+    ///
+    /// `Stream` is the trait of the crate `futures-core`, which a program that implements it depends on; many
+    /// crates make streams of other things. A stream that never yields keeps its connection for as long as
+    /// the client stays: no timeout of the server or the [route](crate::Route::timeout) covers it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_core::Stream;
+    /// use snow::{Response, Snow, get};
+    /// use std::{
+    ///     convert::Infallible,
+    ///     pin::Pin,
+    ///     task::{Context, Poll},
+    /// };
+    ///
+    /// struct Countdown(u32);
+    ///
+    /// impl Stream for Countdown {
+    ///     type Item = Result<String, Infallible>;
+    ///
+    ///     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    ///         if self.0 == 0 {
+    ///             return Poll::Ready(None);
+    ///         }
+    ///         self.0 -= 1;
+    ///         Poll::Ready(Some(Ok(format!("{}\n", self.0))))
+    ///     }
+    /// }
+    ///
+    /// let countdown = |_| Response::stream(Countdown(3)).header("content-type", "text/plain");
+    /// let mut client = Snow::new([get("^/countdown$", countdown)]).test_client()?;
+    /// assert_eq!(client.get("/countdown").send().text(), "2\n1\n0\n");
+    /// # Ok::<(), snow::Error>(())
+    /// ```
     pub fn stream<S, B, E>(stream: S) -> Response
     where
         S: Stream<Item = Result<B, E>> + 'static,
@@ -136,6 +177,9 @@ impl Response {
     /// Over TCP on Linux the kernel moves the bytes from its cache to the socket. What is not there it
     /// reads from the disk, 512 KiB at a time, for which the loop waits: where that may take long, as on a
     /// file system of a network, read in `snow::unblock` and answer with a [stream](Response::stream).
+    ///
+    /// `If-Modified-Since` and the other preconditions, and `Range`, are not evaluated: the answer is the
+    /// whole file.
     ///
     /// A path that is made of what a client sends is the handler's to check: `..` leads upwards, and
     /// `/` at its beginning to the root.
@@ -201,8 +245,12 @@ impl Response {
         }
     }
 
-    /// Sends fields behind a [stream](Response::stream), made when the stream has ended; only
-    /// HTTP/1.1 clients get them.
+    /// Sends fields behind a [stream](Response::stream), made when the stream has ended. Only HTTP/1.1
+    /// clients get them, whether they sent `TE: trailers` or not, and only if the stream has no
+    /// `Content-Length`.
+    ///
+    /// On an answer that is no stream this does nothing, and on an answer to `HEAD` nothing is made. Fields
+    /// that are the server's to set are dropped.
     pub fn trailers<F>(mut self, trailers: F) -> Response
     where
         F: FnOnce() -> Vec<(HeaderName, HeaderValue)> + 'static,

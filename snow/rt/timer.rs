@@ -289,6 +289,8 @@ impl Drop for Sleep {
 /// Runs `future` for at most `duration`; when the time is over the answer is [`Elapsed`]. The future is
 /// polled first: one that is ready is never too late.
 ///
+/// In a handler that returns a [`snow::Result`](crate::Result), `?` makes a 504 of `Elapsed`.
+///
 /// # Panics
 ///
 /// As [`sleep`] does, unless `future` is ready when it is first polled.
@@ -324,7 +326,9 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// The error of [`timeout`]: the time was over first. As an `io::Error` it is `TimedOut`.
+/// The error of [`timeout`]: the time was over first. As a [`snow::Error`](crate::Error) it is
+/// [`HandlerTimeout`](crate::ErrorKind::HandlerTimeout), a 504 in a handler; as an `io::Error` it is
+/// `TimedOut`, and such an error is a 500 there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Elapsed(());
 
