@@ -115,13 +115,16 @@ where
             }
         };
         if let Some(work) = work {
+            // Declared before the lock, and so dropped after it: wakers may lead back here.
+            let _replaced;
             let mut state = POOL.state();
             if state.queue.len() >= BLOCKING_QUEUE {
-                let ticket = state.wait(ticket, cx.waker());
+                let ticket = ticket.unwrap_or_else(|| state.next_ticket());
+                _replaced = state.waiting.insert(ticket, cx.waker().clone());
                 self.0 = Stage::Waiting(work, ticket);
                 return Poll::Pending;
             }
-            state.waiting.remove(&ticket.unwrap_or_default());
+            _replaced = ticket.and_then(|ticket| state.waiting.remove(&ticket));
             let home = Handle::try_current().map(|handle| Arc::clone(handle.tasks().inbox()));
             // When nobody awaits the result, the pool drops work or output: a panic of that must not end
             // its thread.
@@ -129,7 +132,7 @@ where
             let (runnable, task) =
                 async_task::Builder::new().propagate_panic(true).metadata(home).spawn(
                     move |_| async { Contained::new(work.into_inner()()) },
-                    |runnable| POOL.add(runnable),
+                    |_| unreachable!("a job waits for nothing, so it is queued once, here"),
                 );
             state.push(runnable);
             POOL.staff(&mut state);
@@ -157,14 +160,9 @@ impl<F, T> Drop for Unblock<F, T> {
 }
 
 impl State {
-    /// Waits for a place, under the ticket of an earlier wait if there was one.
-    fn wait(&mut self, ticket: Option<u64>, waker: &Waker) -> u64 {
-        let ticket = ticket.unwrap_or_else(|| {
-            self.tickets += 1;
-            self.tickets
-        });
-        self.waiting.insert(ticket, waker.clone());
-        ticket
+    fn next_ticket(&mut self) -> u64 {
+        self.tickets += 1;
+        self.tickets
     }
 
     /// Takes the waker of whoever has waited longest for a place.
@@ -183,12 +181,6 @@ impl State {
 impl Pool {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Queues a cancelled job again, for a thread of the pool to drop.
-    fn add(&'static self, runnable: Runnable<Home>) {
-        self.state().push(runnable);
-        self.work.notify_one();
     }
 
     /// Wakes or starts a thread for what is queued.
