@@ -25,6 +25,15 @@ pub(super) struct Incoming {
     pub(super) held: Held,
 }
 
+impl Incoming {
+    /// Counts what a request holds while its content arrives.
+    fn count(&mut self) -> Result<()> {
+        let head = self.request.parts().head.capacity();
+        let fits = self.held.set(head + self.content.capacity());
+        if fits { Ok(()) } else { Err(overfull()) }
+    }
+}
+
 /// Content on its way to a handler that runs already.
 pub(super) struct Feed {
     pub(super) to: BodyFeed,
@@ -50,22 +59,16 @@ impl Connection {
         loop {
             match self.conn.receive_content(rest, &self.worker.app.config)? {
                 Piece::Data(data) => {
-                    incoming.limit = match incoming.limit.checked_sub(data.len() as u64) {
-                        Some(limit) => limit,
-                        None => {
-                            self.conn.refuse();
-                            return Err(too_large());
-                        }
-                    };
+                    let allowed = incoming.limit.checked_sub(data.len() as u64);
+                    incoming.limit = allowed.ok_or_else(too_large)?;
                     incoming.content.extend_from_slice(data);
-                    self.count(incoming)?;
+                    incoming.count()?;
                 }
                 Piece::Incomplete if self.conn.declared_content() > incoming.limit => {
-                    self.conn.refuse();
                     return Err(too_large());
                 }
                 Piece::Incomplete => {
-                    self.count(incoming)?;
+                    incoming.count()?;
                     return Ok(false);
                 }
                 Piece::End => {
@@ -76,16 +79,6 @@ impl Connection {
                 }
             }
         }
-    }
-
-    /// Counts what a request holds while its content arrives.
-    fn count(&mut self, incoming: &mut Incoming) -> Result<()> {
-        let head = incoming.request.parts().head.capacity();
-        if incoming.held.set(head + incoming.content.capacity()) {
-            return Ok(());
-        }
-        self.conn.refuse();
-        Err(overfull())
     }
 
     /// Takes the rest of a request's content, then calls the handler.
@@ -131,7 +124,6 @@ impl Connection {
             Poll::Ready(Ok(len)) if len > 0 => len,
             Poll::Ready(_) => {
                 let reason = "the connection ended in the middle of the content";
-                self.conn.refuse();
                 return Poll::Ready(Err(Error::new(ErrorKind::BadRequest, reason)));
             }
             Poll::Pending => {
@@ -242,24 +234,17 @@ impl Connection {
         loop {
             match self.conn.receive_content(rest, &self.worker.app.config)? {
                 Piece::Data(data) => {
-                    feed.limit = match feed.limit.checked_sub(data.len() as u64) {
-                        Some(limit) => limit,
-                        None => {
-                            self.conn.refuse();
-                            return Err(too_large());
-                        }
-                    };
+                    let allowed = feed.limit.checked_sub(data.len() as u64);
+                    feed.limit = allowed.ok_or_else(too_large)?;
                     feed.to.push(data);
                     if !feed.held.set(feed.to.len()) {
                         // This content is given up, so what the handler has not read of it is freed now.
                         feed.to.clear();
                         feed.held.set(0);
-                        self.conn.refuse();
                         return Err(overfull());
                     }
                 }
                 Piece::Incomplete if self.conn.declared_content() > feed.limit => {
-                    self.conn.refuse();
                     return Err(too_large());
                 }
                 Piece::Incomplete => return Ok(()),

@@ -364,7 +364,11 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::Unavailable => {
                     return self.refuse(error, Some(exchange), output);
                 }
-                Err(error) => feed.to.end(Err(error)),
+                // The handler hears of it, and answers.
+                Err(error) => {
+                    self.conn.refuse();
+                    feed.to.end(Err(error));
+                }
                 Ok(()) => {}
             }
             feed.pace.bytes = limit - feed.limit;
