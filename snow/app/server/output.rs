@@ -218,39 +218,34 @@ impl Connection {
 
     /// Writes the outbox as fast as the peer takes it, and gives up on one that is too slow.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
-        let outcome = match self.poll_outbox(cx) {
-            Poll::Pending if ready!(self.poll_write_stall(cx)) => {
-                // The kernel reports room only when there is much of it: a slow reader may have made a
-                // little.
-                self.stream.retry_write();
-                match self.poll_outbox(cx) {
-                    Poll::Pending if ready!(self.poll_write_stall(cx)) => {
-                        Err(io::ErrorKind::TimedOut.into())
-                    }
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(outcome) => outcome,
-                }
-            }
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(outcome) => outcome,
-        };
-        Poll::Ready(match outcome {
-            Ok(()) => {
+        let mut outcome = self.poll_outbox(cx);
+        if outcome.is_pending() {
+            ready!(self.poll_write_stall(cx));
+            // The kernel reports room only when there is much of it: a slow reader may have made a
+            // little.
+            self.stream.retry_write();
+            outcome = self.poll_outbox(cx);
+        }
+        let error = match outcome {
+            Poll::Ready(Ok(())) => {
                 self.renew_deadline();
-                Ok(())
+                return Poll::Ready(Ok(()));
             }
-            Err(error) => {
-                self.outbox = None;
-                log::debug!("{}: the peer does not take its answer: {error}", self.peer());
-                Err(End::Reset)
+            Poll::Ready(Err(error)) => error,
+            Poll::Pending => {
+                ready!(self.poll_write_stall(cx));
+                io::ErrorKind::TimedOut.into()
             }
-        })
+        };
+        self.outbox = None;
+        log::debug!("{}: the peer does not take its answer: {error}", self.peer());
+        Poll::Ready(Err(End::Reset))
     }
 
-    /// Is ready, and true, when the peer has taken nothing of the outbox for too long or is too slow.
-    fn poll_write_stall(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    /// Is ready when the peer has taken nothing of the outbox for too long or is too slow.
+    fn poll_write_stall(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.outbox {
-            Some(outbox) => self.poll_stall(outbox.taking, cx).map(|()| true),
+            Some(outbox) => self.poll_stall(outbox.taking, cx),
             None => Poll::Pending,
         }
     }
