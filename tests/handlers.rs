@@ -4,8 +4,8 @@ mod util;
 
 use futures_core::Stream;
 use snow::{
-    Bytes, Cookie, Error, ErrorKind, Future, HeaderName, HeaderValue, IntoResponse, Request,
-    Response, Result, SameSite, Snow, StatusCode, TimeoutFuture, get, route,
+    Bytes, Cookie, Error, ErrorKind, Future, Handler, HeaderName, HeaderValue, IntoResponse, Reply,
+    Request, Response, Result, SameSite, Snow, StatusCode, TimeoutFuture, get, route,
 };
 use std::{
     borrow::Cow,
@@ -898,6 +898,45 @@ fn on_error_answers_for_handlers_that_fail_and_for_nothing_else() {
     }
     assert_eq!(client.post("/error").send().status(), 405);
     assert!(SEEN.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_handler_around_another_changes_what_it_answers_with() {
+    fn marked<R, M>(handler: impl Handler<R, M>) -> impl Fn(Request) -> Result<Reply> {
+        move |req| match req.query("pass") {
+            Some(_) => Ok(handler.answer(req).map(|response| response.header("x-mark", "seen"))),
+            None => Err(Error::new(ErrorKind::Forbidden, "not today")),
+        }
+    }
+    let promise = |_: Request| {
+        let promise = Future::new(|text: &str| text);
+        let given = promise.clone();
+        thread::spawn(move || given.set_result("promised"));
+        promise
+    };
+    let routes = [
+        get("^/now$", marked(|_| "now")),
+        get("^/async$", marked(async_fn)),
+        get("^/promise$", marked(promise)),
+        get("^/timed$", marked(|_| TimeoutFuture::new(Duration::from_millis(5)).then(|| "timed"))),
+        get("^/failed$", marked(|_| Err::<(), _>(Error::new(ErrorKind::NotFound, "nothing")))),
+        get("^/plain$", |req| Handler::answer(&|_| "plain", req)),
+    ];
+    let mut client = Snow::new(routes).test_client().unwrap();
+    for (path, status, text) in [
+        ("/now", 200, "now"),
+        ("/async", 200, "async /async"),
+        ("/promise", 200, "promised"),
+        ("/timed", 200, "timed"),
+        ("/failed", 404, "nothing\n"),
+    ] {
+        let answer = client.get(&format!("{path}?pass=1")).send();
+        let mark = answer.header("x-mark");
+        assert_eq!((answer.status(), answer.text(), mark), (status, text, Some("seen")), "{path}");
+        let answer = client.get(path).send();
+        assert_eq!((answer.status(), answer.text()), (403, "not today\n"), "{path}");
+    }
+    assert_eq!(client.get("/plain").send().text(), "plain");
 }
 
 /// Whatever becomes of a request, the access log has its line.

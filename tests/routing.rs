@@ -470,6 +470,26 @@ fn a_head_route_behind_a_get_route_is_warned_about() {
     assert!(is_warned_about("headless"));
 }
 
+#[test]
+fn patterns_that_cannot_mean_what_they_say_are_warned_about() {
+    collect_log();
+    for (route, words) in [
+        (get("slashless", |_| ""), "route 1 (slashless)"),
+        (mount("bare", [get("^/routes$", |_| "")]), "a path begins with `/`"),
+        (get("/colon/:id/x", |_| ""), "a capture is `(?<id>[^/]+)`"),
+        (mount("/tenant/:tenant", [get("^/routes$", |_| "")]), "a capture is `(?<tenant>[^/]+)`"),
+    ] {
+        let _ = client([route]);
+        let lines = logged(words);
+        assert!(
+            lines.iter().any(|line| line.contains("WARN") && line.contains(file!())),
+            "{words}"
+        );
+    }
+    let _ = client([get(r"^/fine/(?:a|b)/:\d$", |_| ""), get("^/(fine:a|b)$", |_| "")]);
+    assert_eq!(logged("fine").iter().filter(|line| line.contains("WARN")).count(), 0);
+}
+
 /// Returns whether a warning names the pattern and this file.
 fn is_warned_about(name: &str) -> bool {
     let mut lines = logged(&format!("/{name}")).into_iter().chain(logged(&format!("^/{name}")));

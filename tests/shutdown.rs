@@ -3,7 +3,7 @@
 mod util;
 
 use futures_core::Stream;
-use snow::{Future, Request, Response, Result, Snow, TimeoutFuture, get, post};
+use snow::{Future, Handler, Request, Response, Result, Snow, TimeoutFuture, get, post};
 use std::{
     future::Future as _,
     io::{ErrorKind, Read, Write},
@@ -25,23 +25,27 @@ const SOON: Duration = Duration::from_secs(3);
 
 type Parked = Arc<Mutex<Vec<Future<String>>>>;
 
-/// `/` answers at once, `/slow` after a while, `/park` when somebody completes it, `/hang` never.
+/// `/` answers at once, `/slow` after a while, `/park` and `/park/around` when somebody completes it, `/hang`
+/// never.
 fn app(parked: &Parked) -> (Snow, Arc<AtomicUsize>) {
     let (parked, begun) = (Arc::clone(parked), Arc::new(AtomicUsize::new(0)));
     let counts = [(); 3].map(|()| Arc::clone(&begun));
     let [slow, park, hang] = counts.map(|count| move || count.fetch_add(1, Ordering::SeqCst));
+    let park = move |_: Request| {
+        park();
+        let future = Future::new(|value: String| Response::text(value));
+        parked.lock().unwrap().push(future.clone());
+        future
+    };
+    let around = park.clone();
     let app = Snow::new([
         get("^/$", |_| "hello"),
         get("^/slow$", move |_| {
             slow();
             TimeoutFuture::new(millis(300)).then(|| "slow")
         }),
-        get("^/park$", move |_| {
-            park();
-            let future = Future::new(|value: String| Response::text(value));
-            parked.lock().unwrap().push(future.clone());
-            future
-        }),
+        get("^/park$", park),
+        get("^/park/around$", move |req| around.answer(req).map(|response| response.status(201))),
         get("^/hang$", move |_| {
             hang();
             std::future::pending::<()>()
@@ -262,7 +266,9 @@ fn parked_requests_are_told_to_come_back() {
     let (app, begun) = app(&parked);
     let server = serve(app);
     let mut waiting: Vec<_> = (0..4).map(|_| Client::connect(server.local_addr())).collect();
-    waiting.iter_mut().for_each(|client| client.ask("GET", "/park"));
+    for (client, path) in waiting.iter_mut().zip(["/park", "/park/around"].iter().cycle()) {
+        client.ask("GET", path);
+    }
     wait_for(&begun, 4);
     let began = Instant::now();
     server.stop_handle().stop();

@@ -134,8 +134,50 @@ impl<T: serde::Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// A handler's answer, now or later; made by [`IntoReply`].
+/// A handler's answer, now or later; made by [`IntoReply`], and by [`Handler::answer`](super::Handler::answer)
+/// for a handler around another.
+///
+/// # Examples
+///
+/// ```
+/// use snow::{Error, ErrorKind, Handler, Reply, Request, Result, Snow, get};
+///
+/// /// Has `handler` answer only those who know the word.
+/// fn secret<R, M>(handler: impl Handler<R, M>) -> impl Fn(Request) -> Result<Reply> {
+///     move |req| match req.header("authorization") {
+///         Some("Bearer sesame") => {
+///             let reply = handler.answer(req);
+///             Ok(reply.map(|response| response.header("cache-control", "no-store")))
+///         }
+///         _ => Err(Error::new(ErrorKind::Forbidden, "say the word")),
+///     }
+/// }
+///
+/// let mut client = Snow::new([get("^/$", secret(async |_| "treasure"))]).test_client()?;
+/// assert_eq!(client.get("/").send().status(), 403);
+/// let answer = client.get("/").header("authorization", "Bearer sesame").send();
+/// assert_eq!((answer.text(), answer.header("cache-control")), ("treasure", Some("no-store")));
+/// # Ok::<(), snow::Error>(())
+/// ```
 pub struct Reply(pub(crate) Answer);
+
+impl Reply {
+    /// Changes the response, when it is there. It may be the one that a failure is answered with.
+    pub fn map(self, change: impl FnOnce(Response) -> Response + 'static) -> Reply {
+        Reply(match self.0 {
+            Answer::Now(response) => Answer::Now(change(response)),
+            Answer::Later(later) => {
+                let is_parked = later.is_parked();
+                let changed: Boxed = Box::pin(async { change(later.await) });
+                Answer::Later(if is_parked {
+                    Later::Promised(changed)
+                } else {
+                    Later::Made(changed)
+                })
+            }
+        })
+    }
+}
 
 /// When an answer comes.
 pub(crate) enum Answer {
@@ -227,6 +269,19 @@ impl<T: Send + 'static> IntoReply<Now> for Future<T> {
 impl IntoReply<Now> for TimeoutFuture {
     fn into_reply(self) -> Reply {
         Reply(Answer::Later(Later::Timed(self.into_answer())))
+    }
+}
+
+/// As it is: the answer of a handler [around another](Reply).
+impl IntoReply<Now> for Reply {
+    fn into_reply(self) -> Reply {
+        self
+    }
+}
+
+impl<E: Into<Error>> IntoReply<Now> for Result<Reply, E> {
+    fn into_reply(self) -> Reply {
+        self.unwrap_or_else(|error| error.into().into_reply())
     }
 }
 

@@ -234,6 +234,13 @@ impl Entry {
     }
 }
 
+/// Returns the name behind `/:`, which captures a segment elsewhere and is plain text here.
+fn named_segment(pattern: &str) -> Option<&str> {
+    let rest = pattern.split_once("/:")?.1;
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+    Some(&rest[..end]).filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
+}
+
 /// The place of a route in the table; small, as every connection that waits remembers one.
 pub(crate) type RouteNumber = u32;
 
@@ -306,14 +313,19 @@ impl Router {
         let pattern = Pattern::new(prefix, &pattern).map_err(at_place)?;
         let number = self.entries.len();
         let entry = Entry { method, pattern, handler, options: options.within(table) };
+        let warn = |words: fmt::Arguments<'_>| {
+            let pattern = &entry.pattern;
+            log::warn!("route {} ({pattern}), written at {written_at}, {words}", number + 1);
+        };
         if let Some(earlier) = self.shadow_of(&entry, caches) {
-            log::warn!(
-                "route {} ({}), written at {written_at}, is never reached: route {} ({}) comes first",
-                number + 1,
-                entry.pattern,
-                earlier + 1,
-                self.entry(earlier).pattern,
-            );
+            let pattern = &self.entry(earlier).pattern;
+            warn(format_args!("is never reached: route {} ({pattern}) comes first", earlier + 1));
+        }
+        if entry.pattern.literal().first().is_some_and(|first| *first != b'/') {
+            warn(format_args!("is never reached: a path begins with `/`"));
+        }
+        if let Some(name) = named_segment(entry.pattern.as_str()) {
+            warn(format_args!("has `:{name}` as plain text: a capture is `(?<{name}>[^/]+)`"));
         }
         let reach = match entry.pattern.shape() {
             Shape::Exact => Reach::Exact,
