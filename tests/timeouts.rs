@@ -186,6 +186,37 @@ fn a_handler_that_takes_too_long_is_dropped_and_answered_with_504() {
     }
 }
 
+/// However much that is.
+#[test]
+fn settling_does_all_that_can_be_done_without_time() {
+    let busy = async |_: Request| {
+        for _ in 0..5000 {
+            snow::rt::yield_now().await;
+        }
+        "done"
+    };
+    let routes = [
+        post("^/$", |req: Request| req.body().len().to_string()),
+        get("^/busy$", busy),
+        get("^/later$", |_| TimeoutFuture::new(secs(1)).then(|| "later")),
+    ];
+    let app = Snow::new(routes).configure(|config| config.max_body_bytes = 16 << 20);
+    let mut client = app.test_client().unwrap();
+    let mut connection = client.connect();
+    connection.write(
+        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 8 << 20).as_bytes(),
+    );
+    connection.write(&vec![b'x'; 8 << 20]);
+    client.settle();
+    assert!(connection.take().ends_with((8 << 20).to_string().as_bytes()));
+    for path in ["/busy", "/later"] {
+        connection.write(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        client.settle();
+        assert_eq!(connection.take().ends_with(b"done"), path == "/busy", "{path}");
+    }
+    assert_eq!(client.elapsed(), Duration::ZERO);
+}
+
 #[test]
 fn a_handler_that_takes_too_long_is_logged_and_asked_about() {
     collect_log();

@@ -289,14 +289,24 @@ impl EventLoop {
             return Ok(());
         };
         inner.reactor.wait(Some(Duration::ZERO))?;
-        if !inner.tasks.has_woken() && !inner.tasks.inbox().has_woken() && !self.root.is_woken() {
+        if !self.is_busy() {
             inner.clock.advance_to(deadline);
         }
         Ok(())
     }
 
+    /// Returns whether there is something to do without waiting.
+    fn is_busy(&self) -> bool {
+        let tasks = &self.handle.0.tasks;
+        tasks.has_woken() || tasks.inbox().has_woken() || self.root.is_woken()
+    }
+
     fn fire_timers(&self) -> io::Result<()> {
         let inner = &*self.handle.0;
+        if matches!(inner.clock, Clock::Virtual { .. }) && self.is_busy() {
+            // Time stands still, and what is due now has its turn when all else is done.
+            return Ok(());
+        }
         let now = self.read_clock();
         let next = inner.timers.borrow().next();
         if next.is_some_and(|deadline| now.since(deadline) > STANDSTILL) {
