@@ -2,9 +2,10 @@
 
 mod util;
 
+use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use snow::{
-    BLOCKING_QUEUE, BLOCKING_THREADS, Snow, block_on, get,
+    BLOCKING_QUEUE, BLOCKING_THREADS, Request, Response, Snow, block_on, get,
     net::{ListenOptions, TcpListener, TcpStream},
     rt::counts,
     sleep, spawn, timeout, unblock,
@@ -16,11 +17,11 @@ use std::{
     future::{pending, poll_fn, ready},
     io::{self, ErrorKind, IoSlice, Read, Write},
     net::Shutdown,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{self, AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     rc::Rc,
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc, Condvar, Mutex, Once, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
@@ -39,6 +40,27 @@ fn panic_of<T>(work: impl FnOnce() -> T) -> Box<dyn Any + Send> {
     }
 }
 
+/// Returns the file in which `work` panics, by what a panic hook is told.
+#[track_caller]
+fn file_of_panic<T>(work: impl FnOnce() -> T) -> String {
+    static HOOKED: Once = Once::new();
+    thread_local! {
+        static FILE: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+    HOOKED.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let file = info.location().map_or_else(String::new, |place| place.file().to_string());
+            // A thread that ends has none any more.
+            let _ = FILE.try_with(|it| it.replace(file));
+            before(info);
+        }));
+    });
+    FILE.take();
+    let _ = catch_unwind(AssertUnwindSafe(work));
+    FILE.take()
+}
+
 /// Wakes itself once, so that others have a turn.
 async fn give_way() {
     let mut has_given = false;
@@ -50,6 +72,17 @@ async fn give_way() {
         Poll::Pending
     })
     .await;
+}
+
+/// Content that breaks off before its end.
+struct Broken;
+
+impl Stream for Broken {
+    type Item = io::Result<Vec<u8>>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(Some(Err(ErrorKind::Other.into())))
+    }
 }
 
 /// Sets a flag when it is dropped.
@@ -102,6 +135,38 @@ fn what_needs_a_loop_says_so() {
         let words = panic.downcast_ref::<String>().cloned();
         let words = words.or_else(|| panic.downcast_ref::<&str>().map(|it| it.to_string()));
         assert!(words.is_some_and(|words| words.contains("loop")));
+    }
+}
+
+#[test]
+fn a_panic_of_misuse_points_at_the_caller() {
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut client = Snow::new([
+        get("^/state$", |req: Request| req.state::<u8>().to_string()),
+        get("^/bytes$", |_| vec![0xff]),
+        get("^/broken$", |_| Response::stream(Broken)),
+    ])
+    .test_client()
+    .unwrap();
+    let bytes = client.get("/bytes").send();
+    let waiting = client.get("/broken").start();
+    let mut elsewhere = sleep(PATIENCE);
+    block_on(poll_fn(|cx| Poll::Ready(pin!(&mut elsewhere).poll(cx).is_pending())));
+    let files = [
+        ("spawn", file_of_panic(|| drop(spawn(async {})))),
+        ("counts", file_of_panic(|| counts())),
+        ("bind", file_of_panic(|| drop(TcpListener::bind("127.0.0.1:0".parse().unwrap())))),
+        ("block_on", file_of_panic(|| block_on(async { block_on(async {}) }))),
+        ("poll", file_of_panic(|| pin!(sleep(millis(1))).poll(cx))),
+        ("await", file_of_panic(|| block_on(async { (elsewhere.await, 1) }))),
+        ("timeout", file_of_panic(|| pin!(timeout(millis(1), pending::<()>())).poll(cx))),
+        ("state", file_of_panic(|| client.get("/state").send())),
+        ("send", file_of_panic(|| client.get("/broken").send())),
+        ("finish", file_of_panic(|| client.finish(waiting))),
+        ("text", file_of_panic(|| bytes.text().len())),
+    ];
+    for (what, file) in files {
+        assert_eq!(file, file!(), "{what}");
     }
 }
 
@@ -313,7 +378,7 @@ fn a_panic_in_the_drop_of_a_task_costs_nobody_else() {
 fn a_panic_in_the_drop_of_what_a_task_leaves_costs_nobody_else() {
     run(async {
         spawn(async { Fragile }).detach();
-        spawn(async { std::panic::panic_any(Fragile) }).detach();
+        spawn(async { panic::panic_any(Fragile) }).detach();
         let finished = spawn(async { Fragile });
         give_way().await;
         assert!(finished.is_finished());
@@ -479,7 +544,7 @@ fn a_panic_of_blocking_work_reaches_who_awaits_it() {
         let panic = panic_of(|| block_on(unblock(|| panic!("the work panics"))));
         assert_eq!(panic.downcast_ref(), Some(&"the work panics"));
     }
-    let panic = panic_of(|| block_on(unblock(|| std::panic::panic_any(7_u8))));
+    let panic = panic_of(|| block_on(unblock(|| panic::panic_any(7_u8))));
     assert_eq!(panic.downcast_ref(), Some(&7_u8));
     assert_eq!(block_on(unblock(|| "the pool lives")), "the pool lives");
 }

@@ -115,31 +115,34 @@ impl TestClient {
     /// # Panics
     ///
     /// When the server closes without an answer, or gives none within 20 s of real time.
+    #[track_caller]
     pub fn finish(&mut self, pending: PendingResponse) -> ClientResponse {
         let PendingResponse { connection: TestConnection { pipe }, is_head, mut received } =
             pending;
         let began = std::time::Instant::now();
-        self.run(async {
-            poll_fn(|cx| {
-                loop {
-                    if let Some(response) = ClientResponse::parse(&received, is_head, false) {
-                        return Poll::Ready(response);
-                    }
-                    assert!(began.elapsed() < PATIENCE, "no response: is there who completes it?");
-                    match pipe.poll_take(cx) {
-                        Poll::Ready(bytes) if bytes.is_empty() => {
-                            let response = ClientResponse::parse(&received, is_head, true);
-                            return Poll::Ready(
-                                response.expect("the server closed without an answer"),
-                            );
-                        }
-                        Poll::Ready(bytes) => received.extend(bytes),
-                        Poll::Pending => return Poll::Pending,
-                    }
+        let outcome = self.run(poll_fn(|cx| {
+            loop {
+                if let Some(response) = ClientResponse::parse(&received, is_head, false) {
+                    return Poll::Ready(Ok(response));
                 }
-            })
-            .await
-        })
+                if began.elapsed() >= PATIENCE {
+                    return Poll::Ready(Err("no response: is there who completes it?"));
+                }
+                match pipe.poll_take(cx) {
+                    Poll::Ready(bytes) if bytes.is_empty() => {
+                        let response = ClientResponse::parse(&received, is_head, true);
+                        return Poll::Ready(response.ok_or("the server closed without an answer"));
+                    }
+                    Poll::Ready(bytes) => received.extend(bytes),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        }));
+        // Here and not in the loop: a closure knows nothing of the caller.
+        match outcome {
+            Ok(response) => response,
+            Err(fault) => panic!("{fault}"),
+        }
     }
 
     fn run<F: Future>(&self, future: F) -> F::Output {
@@ -180,6 +183,7 @@ impl ClientRequest<'_> {
     /// # Panics
     ///
     /// As [`TestClient::finish`].
+    #[track_caller]
     pub fn send(self) -> ClientResponse {
         let (client, pending) = self.begin();
         client.finish(pending)
@@ -323,6 +327,7 @@ impl ClientResponse {
     /// # Panics
     ///
     /// When it is not UTF-8.
+    #[track_caller]
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("the content is not UTF-8")
     }

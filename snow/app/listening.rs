@@ -64,6 +64,7 @@ impl Places {
         self.endpoints.push(endpoint);
     }
 
+    #[track_caller]
     fn first_addr(&self) -> SocketAddr {
         *self.addrs.first().expect("a server on Unix sockets alone has no address")
     }
@@ -146,6 +147,7 @@ impl Server {
     /// # Panics
     ///
     /// When it listens on Unix sockets alone.
+    #[track_caller]
     pub fn local_addr(&self) -> SocketAddr {
         self.places.first_addr()
     }
@@ -369,6 +371,7 @@ impl Running {
     /// # Panics
     ///
     /// When it listens on Unix sockets alone.
+    #[track_caller]
     pub fn local_addr(&self) -> SocketAddr {
         self.places.first_addr()
     }

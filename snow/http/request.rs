@@ -360,13 +360,14 @@ impl Request {
     /// # Panics
     ///
     /// When none was given, which is a mistake in the program: the client sees a 500.
+    #[track_caller]
     pub fn state<T: Send + Sync + 'static>(&self) -> &T {
-        let states = &self.parts().context.states;
-        states
-            .iter()
-            .find(|(id, _)| *id == TypeId::of::<T>())
-            .and_then(|(_, value)| value.downcast_ref())
-            .unwrap_or_else(|| panic!("no state of type {}", std::any::type_name::<T>()))
+        let mut states = self.parts().context.states.iter();
+        let state = states.find(|(id, _)| *id == TypeId::of::<T>());
+        match state.and_then(|(_, value)| value.downcast_ref()) {
+            Some(state) => state,
+            None => panic!("no state of type {}", std::any::type_name::<T>()),
+        }
     }
 }
 

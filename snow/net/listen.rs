@@ -158,6 +158,7 @@ impl TcpListener {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
         TcpListener::listen(addr, &ListenOptions::default())
     }
@@ -167,6 +168,7 @@ impl TcpListener {
     /// # Errors
     ///
     /// As [`bind`](TcpListener::bind).
+    #[track_caller]
     pub fn listen(addr: SocketAddr, options: &ListenOptions) -> io::Result<TcpListener> {
         TcpListener::from_bound(options.listen(addr)?, false)
     }
@@ -180,12 +182,14 @@ impl TcpListener {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
         // It may outlive the process, or be another loop's, too.
         TcpListener::from_bound(listener, true)
     }
 
     /// As [`from_std`](TcpListener::from_std), also for a socket that was handed to the process.
+    #[track_caller]
     pub(crate) fn from_bound(
         listener: std::net::TcpListener,
         is_inherited: bool,

@@ -160,6 +160,7 @@ impl TcpStream {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
         stream.set_nonblocking(true)?;
         // A duplicate of it may be on another loop.

@@ -64,6 +64,7 @@ impl UdpSocket {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
         UdpSocket::from_std(std::net::UdpSocket::bind(addr)?)
     }
@@ -78,6 +79,7 @@ impl UdpSocket {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
         socket.set_nonblocking(true)?;
         // Duplicates of it may be anywhere.
@@ -91,6 +93,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// When there is no descriptor left.
+    #[track_caller]
     pub fn try_clone(&self) -> io::Result<UdpSocket> {
         UdpSocket::from_std(self.as_socket().try_clone()?.into())
     }

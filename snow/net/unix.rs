@@ -125,6 +125,7 @@ impl UnixListener {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixListener> {
         UnixListener::listen(path, &UnixOptions::default())
     }
@@ -134,6 +135,7 @@ impl UnixListener {
     /// # Errors
     ///
     /// As [`bind`](UnixListener::bind).
+    #[track_caller]
     pub fn listen(path: impl AsRef<Path>, options: &UnixOptions) -> io::Result<UnixListener> {
         let (listener, file) = options.listen(path.as_ref())?;
         UnixListener::from_parts(listener, file.map(Arc::new))
@@ -149,10 +151,12 @@ impl UnixListener {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
         UnixListener::from_parts(listener, None)
     }
 
+    #[track_caller]
     pub(crate) fn from_parts(
         listener: std::os::unix::net::UnixListener,
         file: Option<Arc<SocketFile>>,
@@ -269,6 +273,7 @@ impl UnixStream {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         let (a, b) = std::os::unix::net::UnixStream::pair()?;
         Ok((UnixStream::from_std(a)?, UnixStream::from_std(b)?))
@@ -283,6 +288,7 @@ impl UnixStream {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
         stream.set_nonblocking(true)?;
         let mut stream = UnixStream::new(stream);
@@ -292,6 +298,7 @@ impl UnixStream {
     }
 
     /// Takes a stream that does not block.
+    #[track_caller]
     fn new(stream: std::os::unix::net::UnixStream) -> UnixStream {
         UnixStream { source: Source::new(mio::net::UnixStream::from_std(stream)) }
     }

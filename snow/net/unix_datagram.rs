@@ -48,6 +48,7 @@ impl UnixDatagram {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixDatagram> {
         UnixDatagram::bind_with(path, &UnixOptions::default())
     }
@@ -61,6 +62,7 @@ impl UnixDatagram {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn bind_with(path: impl AsRef<Path>, options: &UnixOptions) -> io::Result<UnixDatagram> {
         let (socket, file) = socket_file::bind(Type::DGRAM, path.as_ref(), options.mode)?;
         Ok(UnixDatagram { file: file.map(Arc::new), ..UnixDatagram::from_std(socket.into())? })
@@ -75,6 +77,7 @@ impl UnixDatagram {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn unbound() -> io::Result<UnixDatagram> {
         UnixDatagram::from_std(std::os::unix::net::UnixDatagram::unbound()?)
     }
@@ -88,6 +91,7 @@ impl UnixDatagram {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         let (a, b) = std::os::unix::net::UnixDatagram::pair()?;
         Ok((UnixDatagram::from_std(a)?, UnixDatagram::from_std(b)?))
@@ -103,6 +107,7 @@ impl UnixDatagram {
     /// # Panics
     ///
     /// Outside a loop, as all sockets do.
+    #[track_caller]
     pub fn from_std(socket: std::os::unix::net::UnixDatagram) -> io::Result<UnixDatagram> {
         socket.set_nonblocking(true)?;
         // Duplicates of it may be anywhere.
@@ -116,6 +121,7 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// When there is no descriptor left.
+    #[track_caller]
     pub fn try_clone(&self) -> io::Result<UnixDatagram> {
         let socket = SockRef::from(self.source.io()).try_clone()?;
         Ok(UnixDatagram { file: self.file.clone(), ..UnixDatagram::from_std(socket.into())? })

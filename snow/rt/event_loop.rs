@@ -58,6 +58,7 @@ impl Handle {
     /// # Panics
     ///
     /// When there is none.
+    #[track_caller]
     pub(crate) fn current() -> Handle {
         Handle::try_current().expect(
             "this needs a running loop: call it from a handler, or inside snow::block_on(async { … })",
@@ -73,6 +74,7 @@ impl Handle {
     /// # Panics
     ///
     /// When it is not: whoever waits for an event of it would wait for ever.
+    #[track_caller]
     pub(super) fn assert_current(&self) {
         let is_current = CURRENT.with_borrow(|current| {
             current.as_ref().is_some_and(|current| Rc::ptr_eq(&current.0, &self.0))
@@ -390,6 +392,7 @@ impl Wake for Root {
 /// let answer = snow::block_on(async { 6 * 7 });
 /// assert_eq!(answer, 42);
 /// ```
+#[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     assert!(
         Handle::try_current().is_none(),
@@ -413,6 +416,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 ///     snow::spawn(async { println!("beside") }).await;
 /// });
 /// ```
+#[track_caller]
 pub fn spawn<F>(future: F) -> Task<F::Output>
 where
     F: Future + 'static,
@@ -457,6 +461,7 @@ pub struct Counts {
 ///     task.cancel();
 /// });
 /// ```
+#[track_caller]
 pub fn counts() -> Counts {
     Handle::current().counts()
 }

@@ -251,6 +251,7 @@ pub(crate) struct Source<S: mio::event::Source> {
 
 impl<S: mio::event::Source> Source<S> {
     /// Puts `io`, which must not block, on the loop of this thread.
+    #[track_caller]
     pub(crate) fn new(io: S) -> Source<S> {
         let handle = Handle::current();
         let slot = handle.reactor().slots.borrow_mut().insert();
@@ -259,6 +260,7 @@ impl<S: mio::event::Source> Source<S> {
 
     /// Puts `io` on the loop as [`new`](Source::new) does, where others may hold the same socket: a
     /// duplicate of its descriptor, or another process.
+    #[track_caller]
     pub(crate) fn new_shared(io: S) -> Source<S> {
         let mut source = Source::new(io);
         source.set_shared();
