@@ -9,7 +9,7 @@ use snow::{
 };
 use std::{
     borrow::Cow,
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fmt,
     future::{pending, poll_fn},
     io,
@@ -534,6 +534,53 @@ fn nothing_can_be_injected_into_a_head() {
 }
 
 #[test]
+fn what_cannot_be_sent_is_named_and_not_shown() {
+    type Make = fn() -> Response;
+    const SECRET: &str = "secret\r\n";
+    fn text() -> Response {
+        Response::text("fine")
+    }
+    let line = Arc::new(Mutex::new(String::new()));
+    let cases: [(Make, &str); 9] = [
+        (|| text().header("X-Token", SECRET), "the value of the field `x-token` is not valid"),
+        (|| Response::redirect(SECRET), "the value of the field `location` is not valid"),
+        (
+            || text().cookie(Cookie::new("sid", SECRET)),
+            "the value of the cookie `sid` is not valid",
+        ),
+        (
+            || text().cookie(Cookie::new("s\nid", "secret")),
+            "the name of the cookie `s\\nid` is not valid",
+        ),
+        (
+            || text().cookie(Cookie::new("sid", "secret").path(";")),
+            "the Path of the cookie `sid` is not valid",
+        ),
+        (|| text().status(101), "a response cannot have the status 101"),
+        (|| text().status(99), "a response has a status that is none, given at tests/handlers.rs:"),
+        (
+            || text().header("a b", "secret"),
+            "a field name is not valid, given at tests/handlers.rs:",
+        ),
+        (
+            || Response::json(&HashMap::from([((1, 2), "secret")])),
+            "the JSON of a response cannot be written: key must be a string",
+        ),
+    ];
+    for (response, expected) in cases {
+        let seen = Arc::clone(&line);
+        let app = Snow::new([get("^/$", move |_| response())]).on_error(move |error: &Error| {
+            *seen.lock().unwrap() = format!("{error:?}");
+            "sorry"
+        });
+        assert_eq!(app.test_client().unwrap().get("/").send().text(), "sorry");
+        let line = line.lock().unwrap();
+        assert!(line.starts_with(expected), "{line}");
+        assert!(!line.contains("secret"), "{line}");
+    }
+}
+
+#[test]
 fn the_fields_that_frame_a_message_are_the_servers() {
     let routes = [
         get("^/length$", |_| Response::text("hello").header("content-length", "3")),
@@ -984,7 +1031,7 @@ fn an_interim_status_is_no_answer() {
     let interim = |_: Request| Response::new(StatusCode::CONTINUE);
     let routes = [get("^/$", interim), get("^/on_error$", |_| Err::<(), _>("no luck"))];
     let app = Snow::new(routes).on_error(|error: &Error| match error.to_string().as_str() {
-        "no luck" => Response::new(StatusCode::SWITCHING_PROTOCOLS),
+        "no luck" => Response::new(StatusCode::PROCESSING),
         _ => Response::failed(Error::other("seen")),
     });
     let server = serve(app);
@@ -992,7 +1039,10 @@ fn an_interim_status_is_no_answer() {
     for path in ["/", "/on_error"] {
         client.get(path).expect(500, "Internal Server Error\n");
     }
-    assert_eq!(logged("cannot have this status").len(), 2);
+    for status in [StatusCode::CONTINUE, StatusCode::PROCESSING] {
+        let line = format!("a response cannot have the status {}", status.as_str());
+        assert_eq!(logged(&line).len(), 1, "{line}");
+    }
 }
 
 #[test]

@@ -25,7 +25,8 @@ use std::{fmt::Write, time::Duration};
 #[derive(Clone, Debug)]
 pub struct Cookie {
     line: String,
-    is_valid: bool,
+    /// The first part that cannot stand in a field.
+    fault: Option<&'static str>,
 }
 
 /// Whether a cookie goes along with requests that other sites cause.
@@ -49,7 +50,12 @@ impl Cookie {
         let is_value = value.bytes().all(
             |byte| matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e),
         );
-        Cookie { line: format!("{name}={value}"), is_valid: is_name && is_value }
+        let fault = match (is_name, is_value) {
+            (false, _) => Some("name"),
+            (true, false) => Some("value"),
+            (true, true) => None,
+        };
+        Cookie { line: format!("{name}={value}"), fault }
     }
 
     /// Makes a cookie that takes back the one of this name (and path and domain).
@@ -96,14 +102,22 @@ impl Cookie {
         self
     }
 
-    fn attribute(mut self, name: &str, value: &str) -> Cookie {
-        self.is_valid &= value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b';');
+    fn attribute(mut self, name: &'static str, value: &str) -> Cookie {
+        if !value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b';') {
+            self.fault = self.fault.or(Some(name));
+        }
         let _ = write!(self.line, "; {name}={value}");
         self
     }
 
-    /// Returns the field value, unless a part of it cannot stand in one.
-    pub(crate) fn into_line(self) -> Option<String> {
-        self.is_valid.then_some(self.line)
+    /// Returns the field value.
+    ///
+    /// # Errors
+    ///
+    /// What to say of a part that cannot stand in one, without the value: it may be a secret.
+    pub(crate) fn into_line(self) -> Result<String, String> {
+        let Some(fault) = self.fault else { return Ok(self.line) };
+        let name = self.line.split('=').next().unwrap_or_default().escape_debug();
+        Err(format!("the {fault} of the cookie `{name}` is not valid"))
     }
 }

@@ -5,7 +5,7 @@ use crate::{Error, ErrorKind};
 use bytes::Bytes;
 use futures_core::Stream;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use std::{borrow::Cow, fmt, fs::File, path::PathBuf, pin::Pin};
+use std::{borrow::Cow, fmt, fs::File, panic::Location, path::PathBuf, pin::Pin};
 
 /// An answer.
 ///
@@ -101,7 +101,10 @@ impl Response {
     pub fn json<T: serde::Serialize>(value: &T) -> Response {
         match serde_json::to_vec(value) {
             Ok(json) => Response::with_body(ContentType::Json, json.into()),
-            Err(error) => Response::failed(Error::from(error)),
+            Err(error) => {
+                let reason = "the JSON of a response cannot be written";
+                Response::failed(Error::new(ErrorKind::Handler, reason).caused_by(error))
+            }
         }
     }
 
@@ -206,18 +209,24 @@ impl Response {
     /// Sets the status: a `StatusCode` or a number from 200 to 999; any other makes it a 500.
     ///
     /// A response that stands for a [failure](Response::failed) keeps the status of that.
+    #[track_caller]
     pub fn status(mut self, status: impl TryInto<StatusCode>) -> Response {
         match status.try_into() {
             _ if self.error.is_some() => {}
             Ok(status) if !status.is_informational() => self.status = status,
-            _ => self.fail("a response cannot have this status"),
+            Ok(status) => {
+                self.fail(format!("a response cannot have the status {}", status.as_str()))
+            }
+            Err(_) => self.fail_given("a response has a status that is none"),
         }
         self
     }
 
     /// Adds a field; `Content-Type` replaces the one that the kind of content implies.
     ///
-    /// A name or value that cannot be a field (CR, LF, NUL) makes the answer a 500.
+    /// A name or value that cannot be a field (CR, LF, NUL) makes the answer a 500; the log names the
+    /// field, or the place of a name that is none, and never shows the value.
+    #[track_caller]
     pub fn header<N, V>(mut self, name: N, value: V) -> Response
     where
         N: TryInto<HeaderName>,
@@ -231,17 +240,20 @@ impl Response {
                 }
                 self.headers.push((name, value));
             }
-            (Err(_), _) => self.fail("a field name is not valid"),
-            (_, Err(_)) => self.fail("a field value is not valid"),
+            (Err(_), _) => self.fail_given("a field name is not valid"),
+            // Not the value: it may be a secret.
+            (Ok(name), Err(_)) => {
+                self.fail(format!("the value of the field `{name}` is not valid"))
+            }
         }
         self
     }
 
-    /// Sets a cookie; one that is not valid makes the answer a 500.
+    /// Sets a cookie; one that is not valid makes the answer a 500; the log names it.
     pub fn cookie(self, cookie: Cookie) -> Response {
         match cookie.into_line() {
-            Some(line) => self.header(header::SET_COOKIE, line),
-            None => Response::failed(Error::new(ErrorKind::Handler, "a cookie is not valid")),
+            Ok(line) => self.header(header::SET_COOKIE, line),
+            Err(fault) => Response::failed(Error::new(ErrorKind::Handler, fault)),
         }
     }
 
@@ -279,10 +291,19 @@ impl Response {
         Response { error: None, ..self }
     }
 
-    fn fail(&mut self, reason: &'static str) {
+    #[cold]
+    fn fail(&mut self, reason: String) {
         if self.error.is_none() {
             *self = Response::failed(Error::new(ErrorKind::Handler, reason));
         }
+    }
+
+    /// Fails for what was given and cannot be shown, as nothing is known of its type: the log says where
+    /// it is.
+    #[cold]
+    #[track_caller]
+    fn fail_given(&mut self, fault: &str) {
+        self.fail(format!("{fault}, given at {}", Location::caller()));
     }
 
     /// Returns the status.
