@@ -426,6 +426,26 @@ fn a_bad_pattern_is_shown_with_a_caret_and_its_place() {
 }
 
 #[test]
+fn a_pattern_that_takes_the_tables_of_unicode_names_the_feature() {
+    let line = match cfg!(feature = "unicode") {
+        true => "",
+        false => "the pattern is not valid: this takes the feature `unicode` of snow-web",
+    };
+    for pattern in [r"^/(\p{L}+)$", "^/[éè]$", r"(?u)^/\w$", "(?iu)^/é$"] {
+        let error = Snow::new([get(pattern, |_| "")]).test_client().err();
+        let error = error.map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(error.lines().next().unwrap_or_default(), line, "{pattern}");
+    }
+}
+
+#[test]
+fn a_pattern_that_is_too_large_is_said_to_be() {
+    let text = refusal(vec![get("^/(a{1000}){1000}$", |_| "")]);
+    let line = "the pattern \"^/(a{1000}){1000}$\" cannot be compiled: it is too large\n";
+    assert!(text.starts_with(line), "{text}");
+}
+
+#[test]
 fn a_bad_pattern_in_a_mounted_table_is_shown_as_it_was_written() {
     let text = refusal(vec![mount("/api", [get("^/x(", |_| "")])]);
     assert!(text.lines().any(|line| line.trim_start() == "^/x("), "{text}");

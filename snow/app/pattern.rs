@@ -8,7 +8,7 @@ use crate::{Error, ErrorKind, Result, http::Span};
 use regex_automata::{Anchored, Input, meta::Regex};
 use regex_syntax::{
     ParserBuilder,
-    hir::{Hir, HirKind, Look},
+    hir::{self, Hir, HirKind, Look},
 };
 use std::{fmt, slice};
 
@@ -48,7 +48,11 @@ impl Engine {
         match Regex::builder().configure(config).build_from_hir(&rest) {
             Ok(regex) => Ok(Engine { regex, start, base }),
             Err(error) => {
-                let reason = format!("the pattern {text:?} cannot be compiled: {error}");
+                let reason = match error.size_limit() {
+                    Some(_) => "it is too large".to_string(),
+                    None => error.to_string(),
+                };
+                let reason = format!("the pattern {text:?} cannot be compiled: {reason}");
                 Err(Error::new(ErrorKind::Config, reason))
             }
         }
@@ -189,13 +193,33 @@ impl fmt::Display for Pattern {
 fn explain(text: &str, error: &regex_syntax::Error) -> String {
     let (reason, span) = match error {
         regex_syntax::Error::Parse(error) => (error.kind().to_string(), *error.span()),
-        regex_syntax::Error::Translate(error) => (error.kind().to_string(), *error.span()),
+        regex_syntax::Error::Translate(error) => (explain_kind(error.kind()), *error.span()),
         other => return format!("the pattern {text:?} is not valid: {other}"),
     };
     let before = text.get(..span.start.offset).unwrap_or_default().chars().count();
     let width = text.get(span.start.offset..span.end.offset).unwrap_or_default().chars().count();
     let (blank, carets) = (" ".repeat(before), "^".repeat(width.max(1)));
     format!("the pattern is not valid: {reason}\n    {text}\n    {blank}{carets}")
+}
+
+/// Says what is wrong with what is well-formed.
+fn explain_kind(kind: &hir::ErrorKind) -> String {
+    use hir::ErrorKind::{
+        UnicodeCaseUnavailable, UnicodeNotAllowed, UnicodePerlClassNotFound,
+        UnicodePropertyNotFound, UnicodePropertyValueNotFound,
+    };
+    match kind {
+        UnicodeCaseUnavailable
+        | UnicodeNotAllowed
+        | UnicodePerlClassNotFound
+        | UnicodePropertyNotFound
+        | UnicodePropertyValueNotFound
+            if cfg!(not(feature = "unicode")) =>
+        {
+            "this takes the feature `unicode` of snow-web".to_string()
+        }
+        _ => kind.to_string(),
+    }
 }
 
 /// Drops the `^` that a pattern begins with: matching always begins at the start.
