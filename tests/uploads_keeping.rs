@@ -398,6 +398,8 @@ fn a_directory_that_cannot_be_made_is_an_error_of_routes() {
     fs::write(dir.path(), "a file").unwrap();
     let error = Uploads::new(dir.path()).routes().unwrap_err();
     assert_eq!(error.kind(), snow::ErrorKind::Io);
+    let line = format!("no uploads can be kept in {}", dir.path().display());
+    assert_eq!(error.to_string(), line);
     fs::remove_file(dir.path()).unwrap();
 }
 

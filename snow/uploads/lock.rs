@@ -9,16 +9,15 @@
 //! Where there are no such sockets nothing is held. Nor does it tell of another machine on the same
 //! network file system.
 
-use std::{io, path::Path};
+use std::io;
 
 pub(super) use system::Lock;
 
 /// What the names of sockets end with.
 const SUFFIX: &str = ".lock";
 
-fn held(dir: &Path) -> io::Error {
-    let holder = "another process, or by another `Uploads` of this one";
-    let reason = format!("the directory of uploads {} is in use by {holder}", dir.display());
+fn held() -> io::Error {
+    let reason = "it is in use by another process, or by another `Uploads` of this one";
     io::Error::new(io::ErrorKind::ResourceBusy, reason)
 }
 
@@ -64,7 +63,7 @@ mod system {
                 if !is_held(&base.join(&other))? {
                     super::super::files::remove_if_there(&dir.join(other))?;
                 } else if other.ends_with(SUFFIX) {
-                    return Err(held(&dir));
+                    return Err(held());
                 }
             }
             Ok(lock)

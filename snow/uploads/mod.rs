@@ -47,7 +47,7 @@ mod store;
 mod stored;
 mod sweep;
 
-use crate::{Request, Result, Route, route};
+use crate::{Error, ErrorKind, Request, Result, Route, route};
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -207,10 +207,12 @@ impl Uploads {
     ///
     /// # Errors
     ///
-    /// `Io` when the directory cannot be made, read or taken: another process has it, or another
-    /// `Uploads` of this one, or (on Unix) no socket can be bound in it.
+    /// `Io`, which names the directory, when it cannot be made, read or taken: another process has it, or
+    /// another `Uploads` of this one, or (on Unix) no socket can be bound in it.
     pub fn routes(self) -> Result<Vec<Route>> {
-        let store = Store::open(self.dir, self.limits, self.hooks)?;
+        let fault = format!("no uploads can be kept in {}", self.dir.display());
+        let store = Store::open(self.dir, self.limits, self.hooks)
+            .map_err(|error| Error::new(ErrorKind::Io, fault).caused_by(error))?;
         let serve = move |req: Request| serve::serve(Arc::clone(&store), req);
         // Limits of its own: an answer of the server's would lack the fields of the protocol.
         let all = route("^(?:/(?<id>(?s:.*)))?$", serve).streaming().max_body_bytes(u64::MAX);
