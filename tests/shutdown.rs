@@ -499,6 +499,26 @@ fn an_error_of_bind_says_what_to_do() {
 }
 
 #[test]
+fn what_is_no_address_is_shown_with_what_is_missing() {
+    for (addr, fault) in [
+        ("localhost", r#"a port is missing, as in "localhost:8080""#),
+        ("localhost:", r#"a port is missing, as in "localhost:8080""#),
+        ("[::1]", r#"a port is missing, as in "[::1]:8080""#),
+        ("8000", r#"a host is missing, as in "localhost:8000""#),
+        (":8000", r#"a host is missing, as in "localhost:8000""#),
+        ("", r#"a host and a port are missing, as in "localhost:8080""#),
+        ("localhost:http", r#"the port is no number up to 65535, as in "localhost:8080""#),
+    ] {
+        let error = Snow::new([]).bind(addr).unwrap_err();
+        assert_eq!(error.kind(), snow::ErrorKind::Config, "{error}");
+        let line = format!("cannot listen: {addr:?} is no address: {fault}");
+        assert_eq!(format!("{error:?}"), line);
+    }
+    let none: [&str; 0] = [];
+    assert_eq!(Snow::new([]).bind(none).unwrap_err().kind(), snow::ErrorKind::Config);
+}
+
+#[test]
 fn several_addresses_are_served_and_stopped() {
     let (app, _) = app(&Parked::default());
     let server = app.bind("127.0.0.1:0").unwrap().also("127.0.0.1:0").unwrap();

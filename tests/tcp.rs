@@ -67,6 +67,16 @@ fn what_cannot_be_connected_to_is_an_error() {
             let error = TcpStream::connect(addr).await.unwrap_err();
             assert_eq!(error.kind(), kind, "{addr}: {error}");
         }
+        for (addr, line) in [
+            (
+                "localhost",
+                r#""localhost" is no address: a port is missing, as in "localhost:8080""#,
+            ),
+            ("[::1]", r#""[::1]" is no address: a port is missing, as in "[::1]:8080""#),
+        ] {
+            let error = TcpStream::connect(addr).await.unwrap_err();
+            assert_eq!((error.kind(), &*error.to_string()), (ErrorKind::InvalidInput, line));
+        }
         let none: [&str; 0] = [];
         assert_eq!(TcpStream::connect(none).await.unwrap_err().kind(), ErrorKind::InvalidInput);
         assert_eq!(counts().sockets, 0);

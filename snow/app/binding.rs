@@ -165,6 +165,19 @@ pub(super) fn inherited(_: &Config) -> Result<Vec<(Endpoint, Bound)>> {
     Err(Error::new(ErrorKind::Config, fault))
 }
 
+/// Says that a string is no address, or that nobody knows the name.
+pub(super) fn no_address(endpoint: &Endpoint, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => {
+            Error::new(ErrorKind::Config, format!("cannot listen: {error}"))
+        }
+        _ => {
+            let fault = format!("cannot listen on {endpoint}: the name cannot be looked up");
+            Error::new(ErrorKind::Io, fault).caused_by(error)
+        }
+    }
+}
+
 /// Makes the one line that a person can act on.
 pub(super) fn cannot_listen(endpoint: &Endpoint, error: io::Error) -> Error {
     let advice = match (endpoint.is_unix(), error.kind()) {

@@ -89,7 +89,7 @@ impl Server {
     pub fn also(mut self, addrs: impl Addresses) -> Result<Server> {
         let endpoints = addrs.endpoints();
         if endpoints.is_empty() {
-            return Err(Error::new(ErrorKind::Io, "there is no address to listen on"));
+            return Err(Error::new(ErrorKind::Config, "there is no address to listen on"));
         }
         for endpoint in endpoints {
             self.listen(endpoint)?;
@@ -119,10 +119,9 @@ impl Server {
     }
 
     fn listen_tcp(&mut self, endpoint: &Endpoint) -> Result<()> {
-        let addrs = endpoint.resolve_now().map_err(|error| {
-            Error::new(ErrorKind::Io, "the address to listen on is none").caused_by(error)
-        })?;
-        let mut outcome = Err(Error::new(ErrorKind::Io, "the name to listen on has no address"));
+        let addrs = endpoint.resolve_now().map_err(|error| binding::no_address(endpoint, error))?;
+        let nowhere = format!("cannot listen on {endpoint}: the name stands for no address");
+        let mut outcome = Err(Error::new(ErrorKind::Io, nowhere));
         for addr in addrs {
             let known = &self.places.addrs;
             // Two sockets of one port on one machine: `[::]` must leave IPv4 to the other.

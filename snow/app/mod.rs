@@ -217,8 +217,8 @@ impl Snow {
     ///
     /// # Errors
     ///
-    /// `Config` for a pattern, method or limit that cannot be used; `Io` when the address cannot be
-    /// bound, in a line that says what to do.
+    /// `Config` for a pattern, method or limit that cannot be used, and for what is no address; `Io` when
+    /// the address cannot be bound. Either says what to do.
     pub fn bind(self, addrs: impl Addresses) -> Result<Server> {
         Server::new(self.build()?).also(addrs)
     }

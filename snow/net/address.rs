@@ -88,7 +88,10 @@ impl Endpoint {
     pub(crate) fn resolve_now(&self) -> io::Result<Vec<SocketAddr>> {
         match &self.0 {
             Place::Addr(addr) => Ok(vec![*addr]),
-            Place::Name(name) => Ok(name.to_socket_addrs()?.collect()),
+            Place::Name(name) => {
+                check_name(name)?;
+                Ok(name.to_socket_addrs()?.collect())
+            }
             Place::Unix(..) | Place::Inherited => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("{self} is no address of an IP socket"),
@@ -102,6 +105,29 @@ impl Endpoint {
             Err(_) => Endpoint(Place::Name(format!("{host}:{port}"))),
         }
     }
+}
+
+/// Checks that a name has a host and a port.
+///
+/// # Errors
+///
+/// `InvalidInput`, with the name and what is wrong with it.
+fn check_name(name: &str) -> io::Result<()> {
+    let parts = name.rsplit_once(':').filter(|_| !name.ends_with(']'));
+    let (host, port) = parts.unwrap_or((name, ""));
+    let is_number = |text: &str| text.parse::<u16>().is_ok();
+    let (fault, better) = match (host, port) {
+        ("", "") => ("a host and a port are missing", "localhost:8080".to_string()),
+        (port, "") if is_number(port) => ("a host is missing", format!("localhost:{port}")),
+        (host, "") => ("a port is missing", format!("{host}:8080")),
+        (_, port) if !is_number(port) => {
+            ("the port is no number up to 65535", "localhost:8080".to_string())
+        }
+        ("", port) => ("a host is missing", format!("localhost:{port}")),
+        _ => return Ok(()),
+    };
+    let fault = format!("{name:?} is no address: {fault}, as in {better:?}");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, fault))
 }
 
 impl fmt::Display for Endpoint {
