@@ -14,7 +14,14 @@ pub const BLOCKING_THREADS: usize = 64;
 /// Jobs that wait for a thread of the blocking pool; whoever comes next waits with its job in hand.
 pub const BLOCKING_QUEUE: usize = 1024;
 
+/// More fields than a head or a trailer section may ever have: there is room for as many while they are
+/// parsed.
+pub(crate) const MOST_FIELDS: usize = 128;
+
 /// The limits, timeouts and choices of a server.
+///
+/// What cannot be used, as a limit of 0 where nothing could be served, is an error of
+/// [`Snow::bind`](crate::Snow::bind).
 ///
 /// # Examples
 ///
@@ -83,8 +90,8 @@ pub struct Config {
     /// Bytes of the trailer section. Default: 4,096. Beyond: 431, close.
     pub max_trailer_bytes: usize,
 
-    /// Fields of the trailer section, those that are dropped included. Default: 32. Room for so many is
-    /// allocated each time that a line of it has come. Beyond: 431, close.
+    /// Fields of the trailer section, those that are dropped included, and at most 128. Default: 32. Beyond:
+    /// 431, close.
     pub max_trailers: usize,
 
     /// Bytes of a body that the handler has not read which are read and thrown away to keep the
@@ -208,18 +215,32 @@ impl Default for Config {
 impl Config {
     /// Refuses what cannot be used.
     pub(crate) fn check(&self) -> Result<()> {
-        let fault = if self.workers == 0 {
-            "there must be a worker"
-        } else if self.max_head_bytes > usize::from(u16::MAX) {
-            "max_head_bytes is at most 65,535"
-        } else if self.max_headers > 128 {
-            "max_headers is at most 128"
-        } else if self.max_pipelined == 0 || self.max_output_bytes == 0 {
-            "max_pipelined and max_output_bytes are at least 1"
-        } else if self.max_connections == 0 || self.max_connections_per_address == 0 {
-            "max_connections and max_connections_per_address are at least 1"
-        } else {
-            return Ok(());
+        let needed = [
+            ("workers", self.workers),
+            ("max_target_bytes", self.max_target_bytes),
+            ("max_head_bytes", self.max_head_bytes),
+            ("max_headers", self.max_headers),
+            ("max_pipelined", self.max_pipelined),
+            ("max_output_bytes", self.max_output_bytes),
+            ("max_connections", self.max_connections),
+            ("max_connections_per_address", self.max_connections_per_address),
+        ];
+        let bounded = [
+            ("max_head_bytes", self.max_head_bytes, usize::from(u16::MAX)),
+            ("max_headers", self.max_headers, MOST_FIELDS),
+            ("max_trailers", self.max_trailers, MOST_FIELDS),
+        ];
+        let too_few = needed.iter().find(|(_, value)| *value == 0);
+        let too_many = bounded.iter().find(|(_, value, most)| value > most);
+        let fault = match (too_few, too_many) {
+            (Some((name, _)), _) => format!("{name} is 0, and must be at least 1"),
+            (None, Some((name, value, most))) => {
+                format!("{name} is {value}, and must be at most {most}")
+            }
+            (None, None) if self.backlog < 0 => {
+                format!("backlog is {}, and must not be negative", self.backlog)
+            }
+            (None, None) => return Ok(()),
         };
         Err(Error::new(ErrorKind::Config, fault))
     }

@@ -419,3 +419,35 @@ fn shared_content_that_waits_is_not_memory_held() {
     assert_eq!(start, *b"HTTP/1.1 200 OK");
     drop(deaf);
 }
+
+#[test]
+fn a_limit_that_nothing_could_be_served_with_is_refused() {
+    type Configure = fn(&mut Config);
+    let cases: [(Configure, &str); 14] = [
+        (|config| config.workers = 0, "workers is 0, and must be at least 1"),
+        (|config| config.max_target_bytes = 0, "max_target_bytes is 0, and must be at least 1"),
+        (|config| config.max_head_bytes = 0, "max_head_bytes is 0, and must be at least 1"),
+        (|config| config.max_headers = 0, "max_headers is 0, and must be at least 1"),
+        (|config| config.max_pipelined = 0, "max_pipelined is 0, and must be at least 1"),
+        (|config| config.max_output_bytes = 0, "max_output_bytes is 0, and must be at least 1"),
+        (|config| config.max_connections = 0, "max_connections is 0, and must be at least 1"),
+        (
+            |config| config.max_connections_per_address = 0,
+            "max_connections_per_address is 0, and must be at least 1",
+        ),
+        (
+            |config| config.max_head_bytes = 65_536,
+            "max_head_bytes is 65536, and must be at most 65535",
+        ),
+        (|config| config.max_headers = 129, "max_headers is 129, and must be at most 128"),
+        (|config| config.max_trailers = 129, "max_trailers is 129, and must be at most 128"),
+        (|config| config.backlog = -1, "backlog is -1, and must not be negative"),
+        (|config| config.max_trailers = 0, ""),
+        (|config| config.max_headers = 128, ""),
+    ];
+    for (configure, line) in cases {
+        let error = Snow::new([]).configure(configure).test_client().err();
+        assert!(error.as_ref().is_none_or(|error| error.kind() == snow::ErrorKind::Config));
+        assert_eq!(error.map(|error| error.to_string()).unwrap_or_default(), line);
+    }
+}

@@ -56,7 +56,7 @@ impl Census {
         if let Some(address) = address {
             let mut by_address = self.by_address();
             let count = by_address.entry(address).or_default();
-            if *count >= most.max(1) {
+            if *count >= most {
                 return false;
             }
             *count += 1;

@@ -12,11 +12,8 @@ use super::{
     request::Version,
     target::{self, Port},
 };
-use crate::{Config, Error, ErrorKind, Result};
+use crate::{Config, Error, ErrorKind, Result, config::MOST_FIELDS};
 use std::str;
-
-/// More fields than a head may ever have, whatever the configuration says.
-const MOST_FIELDS: usize = 128;
 
 /// Fields that most heads stay below; more take a second look.
 const USUAL_FIELDS: usize = 16;

@@ -231,7 +231,7 @@ impl Connection {
     ) -> Step {
         let worker = Rc::clone(&self.worker);
         let config = &worker.app.config;
-        for _ in 0..config.max_pipelined.max(1) {
+        for _ in 0..config.max_pipelined {
             self.take_request(&worker, rest, output, cx)?;
             // What a peer does not take would have to be kept.
             if output.len() >= config.max_output_bytes || worker.is_overfull() {
