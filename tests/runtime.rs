@@ -150,6 +150,7 @@ fn a_panic_of_misuse_points_at_the_caller() {
     .unwrap();
     let bytes = client.get("/bytes").send();
     let waiting = client.get("/broken").start();
+    let [ended] = block_on(async { [spawn(pending::<()>())] });
     let mut elsewhere = sleep(PATIENCE);
     block_on(poll_fn(|cx| Poll::Ready(pin!(&mut elsewhere).poll(cx).is_pending())));
     let files = [
@@ -159,6 +160,7 @@ fn a_panic_of_misuse_points_at_the_caller() {
         ("block_on", file_of_panic(|| block_on(async { block_on(async {}) }))),
         ("poll", file_of_panic(|| pin!(sleep(millis(1))).poll(cx))),
         ("await", file_of_panic(|| block_on(async { (elsewhere.await, 1) }))),
+        ("task", file_of_panic(|| block_on(async { (ended.await, 1) }))),
         ("timeout", file_of_panic(|| pin!(timeout(millis(1), pending::<()>())).poll(cx))),
         ("state", file_of_panic(|| client.get("/state").send())),
         ("send", file_of_panic(|| client.get("/broken").send())),
@@ -320,6 +322,25 @@ fn what_is_left_is_dropped_with_the_loop() {
         give_way().await;
     });
     assert!(is_first.get() && is_second.get());
+}
+
+#[test]
+fn a_task_whose_loop_has_ended_says_so() {
+    let [task] = block_on(async { [spawn(pending::<()>())] });
+    assert!(task.is_finished());
+    let panic = panic_of(|| block_on(task));
+    let words = "a task is awaited whose loop has ended, and the task with it";
+    assert_eq!(panic.downcast_ref(), Some(&words));
+    // One that has ended by itself has its output still, once.
+    let [mut task] = block_on(async {
+        let task = spawn(ready(7));
+        give_way().await;
+        [task]
+    });
+    assert_eq!(block_on(&mut task), 7);
+    assert!(task.is_finished());
+    let panic = panic_of(|| block_on(task));
+    assert_eq!(panic.downcast_ref(), Some(&"a task is awaited again after it has ended"));
 }
 
 #[test]

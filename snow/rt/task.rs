@@ -5,7 +5,7 @@
 //! queue and rings the bell only when the loop is asleep.
 
 use super::event_loop::Handle;
-use async_task::Runnable;
+use async_task::{FallibleTask, Runnable};
 use slab::Slab;
 use std::{
     any::Any,
@@ -130,7 +130,7 @@ impl Tasks {
         entry.insert(runnable.waker());
         drop(alive);
         runnable.schedule();
-        Task { task: Some(task) }
+        Task { task: Some(task.fallible()) }
     }
 
     /// Polls up to `budget` of the tasks that are woken now, and not those that they wake; true when
@@ -287,6 +287,11 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
 /// Awaiting it gives its output, and panics with the task's panic if it panicked (the panic has been
 /// logged by then).
 ///
+/// # Panics
+///
+/// Awaiting it does when its loop has ended before it, which drops the task; and when it has given its
+/// output already.
+///
 /// # Examples
 ///
 /// ```
@@ -298,8 +303,8 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
 /// ```
 #[must_use = "dropping a task detaches it: say so with `.detach()`"]
 pub struct Task<T> {
-    /// Taken only by those who consume the handle.
-    task: Option<async_task::Task<Outcome<T>>>,
+    /// Taken by those who consume the handle, and with the output.
+    task: Option<FallibleTask<Outcome<T>>>,
 }
 
 impl<T> Task<T> {
@@ -315,18 +320,24 @@ impl<T> Task<T> {
 
     /// Returns whether the task has ended.
     pub fn is_finished(&self) -> bool {
-        self.task.as_ref().is_none_or(async_task::Task::is_finished)
+        self.task.as_ref().is_none_or(FallibleTask::is_finished)
     }
 }
 
 impl<T> Future for Task<T> {
     type Output = T;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let task = self.task.as_mut().expect("only consumed handles have no task");
-        match ready!(Pin::new(task).poll(cx)).into_inner() {
-            Ok(output) => Poll::Ready(output),
-            Err(panic) => resume_unwind(panic),
+        let Some(task) = &mut self.task else {
+            panic!("a task is awaited again after it has ended");
+        };
+        let outcome = ready!(Pin::new(task).poll(cx));
+        self.task = None;
+        match outcome.map(Contained::into_inner) {
+            Some(Ok(output)) => Poll::Ready(output),
+            Some(Err(panic)) => resume_unwind(panic),
+            None => panic!("a task is awaited whose loop has ended, and the task with it"),
         }
     }
 }
