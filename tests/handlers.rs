@@ -1055,3 +1055,13 @@ fn an_error_of_on_error_is_not_asked_about_again() {
     assert_eq!(app.test_client().unwrap().get("/").send().status(), 503);
     assert_eq!(CALLS.load(Ordering::SeqCst), 1);
 }
+
+#[test]
+fn a_response_is_shown_with_its_text() {
+    let routes = [get("^/text$", |_| "h\u{e9}\"llo"), get("^/bytes$", |_| vec![0xff, 1])];
+    let mut client = Snow::new(routes).test_client().unwrap();
+    let (text, bytes) = (client.get("/text").send(), client.get("/bytes").send());
+    let (text, bytes) = (format!("{text:?}"), format!("{bytes:?}"));
+    assert!(text.ends_with("body: \"h\u{e9}\\\"llo\" }"), "{text}");
+    assert!(bytes.ends_with("body: [255, 1] }"), "{bytes}");
+}

@@ -10,7 +10,7 @@ use crate::{
     net::{Pipe, pipe},
     rt::{Clock, Counts, EventLoop, Left, Time},
 };
-use std::{future::poll_fn, rc::Rc, sync::Arc, task::Poll, time::Duration};
+use std::{fmt, future::poll_fn, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
 /// How long, in real time, a response is waited for: a promise that nobody completes would be waited for
 /// for ever.
@@ -150,8 +150,8 @@ impl TestClient {
     }
 }
 
-impl std::fmt::Debug for TestClient {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for TestClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TestClient(after {:?})", self.elapsed())
     }
 }
@@ -242,8 +242,8 @@ impl TestConnection {
     }
 }
 
-impl std::fmt::Debug for TestConnection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for TestConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TestConnection(closed: {})", self.is_closed())
     }
 }
@@ -262,14 +262,14 @@ impl PendingResponse {
     }
 }
 
-impl std::fmt::Debug for PendingResponse {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for PendingResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PendingResponse")
     }
 }
 
 /// A response, as it came.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientResponse {
     status: u16,
     headers: Vec<(String, String)>,
@@ -330,6 +330,18 @@ impl ClientResponse {
     #[track_caller]
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("the content is not UTF-8")
+    }
+}
+
+impl fmt::Debug for ClientResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("ClientResponse");
+        shown.field("status", &self.status).field("headers", &self.headers);
+        match std::str::from_utf8(&self.body) {
+            Ok(text) => shown.field("body", &text),
+            Err(_) => shown.field("body", &self.body),
+        };
+        shown.finish()
     }
 }
 
