@@ -16,6 +16,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// same line as `Display` followed by the sources, so that `fn main() -> snow::Result<()>` shows a
 /// person a sentence.
 ///
+/// `?` makes one of the errors that there is a `From` for below: a 504 of a [timeout](crate::timeout), a
+/// 500 of all else, as nothing tells that the client is at fault. Of any other error
+/// `.map_err(Error::other)?` makes a 500, and [`Error::new`] what is wanted.
+///
 /// # Examples
 ///
 /// ```
@@ -24,6 +28,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// let error = Error::new(ErrorKind::BadRequest, "the parameter `id` is not a number");
 /// assert_eq!(error.kind().status().as_u16(), 400);
 /// assert_eq!(error.to_string(), "the parameter `id` is not a number");
+///
+/// fn parse(units: &[u16]) -> snow::Result<bool> {
+///     let text = String::from_utf16(units).map_err(Error::other)?;
+///     Ok(text.parse()?)
+/// }
+/// assert_eq!(parse(&[0xd800]).unwrap_err().kind(), ErrorKind::Handler);
 /// ```
 pub struct Error(Box<Inner>);
 
@@ -222,9 +232,12 @@ handler_errors! {
     http::header::InvalidHeaderName,
     http::header::InvalidHeaderValue,
     http::status::InvalidStatusCode,
+    std::char::ParseCharError,
+    std::net::AddrParseError,
     std::num::ParseFloatError,
     std::num::ParseIntError,
     std::num::TryFromIntError,
+    std::str::ParseBoolError,
     std::str::Utf8Error,
     std::string::FromUtf8Error,
     std::time::SystemTimeError,
@@ -234,3 +247,29 @@ handler_errors! {
 
 #[cfg(feature = "json")]
 handler_errors!(serde_json::Error);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_parse_becomes_an_error_by_itself() {
+        fn parse<T: std::str::FromStr>() -> Result<T>
+        where
+            Error: From<T::Err>,
+        {
+            Ok("?!".parse::<T>()?)
+        }
+        let errors = [
+            parse::<bool>().err(),
+            parse::<char>().err(),
+            parse::<std::net::IpAddr>().err(),
+            parse::<std::net::SocketAddr>().err(),
+            parse::<u8>().err(),
+            parse::<f64>().err(),
+        ];
+        for error in errors {
+            assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::Handler));
+        }
+    }
+}
