@@ -241,7 +241,8 @@ fn forbidden_trailers_are_dropped_and_none_is_a_field() {
         5\r\nhello\r\n0\r\nX: trailer\r\nHost: b\r\nContent-Length: 9\r\nTransfer-Encoding: x\r\n\
         Connection: close\r\nContent-Type: a/b\r\nAuthorization: c\r\nCookie: d=e\r\nSet-Cookie: f\r\n\
         Content-Encoding: gzip\r\nContent-Range: bytes 0-1/2\r\nTrailer: X\r\nTE: x\r\nExpect: x\r\n\
-        Upgrade: x\r\nX-Sum: 7\r\n\r\n";
+        Upgrade: x\r\nForwarded: for=g\r\nX-Forwarded-For: g\r\nWWW-Authenticate: h\r\n\
+        Proxy-Authenticate: h\r\nKeep-Alive: 5\r\nIf-Range: i\r\nX-Sum: 7\r\n\r\n";
     let server = serve(edge::app());
     util::in_every_arrival(server.local_addr(), message, |client| {
         client.read().expect(

@@ -986,6 +986,35 @@ fn a_handler_around_another_changes_what_it_answers_with() {
     assert_eq!(client.get("/plain").send().text(), "plain");
 }
 
+/// What a handler says of the connection is heeded, or completed (RFC 9110, section 7.8).
+#[test]
+fn fields_that_are_for_the_next_hop() {
+    let with = |name: &'static str, value: &'static str| {
+        move |_: Request| Response::text("hello").header(name, value)
+    };
+    let server = serve(Snow::new([
+        get("^/close$", with("connection", "close")),
+        get("^/list$", with("connection", "keep-alive , CLOSE")),
+        get("^/other$", with("connection", "closed")),
+        get("^/upgrade$", with("upgrade", "h2c")),
+    ]));
+    for (path, connection) in [
+        ("/close", Some("close")),
+        ("/list", Some("close")),
+        ("/other", None),
+        ("/upgrade", Some("upgrade")),
+    ] {
+        let mut client = Client::connect(server.local_addr());
+        let answer = client.get(path);
+        answer.expect(200, "hello");
+        assert_eq!(answer.field("connection"), connection, "{path}");
+        match connection {
+            Some("close") => client.expect_end(),
+            _ => client.get(path).expect(200, "hello"),
+        }
+    }
+}
+
 /// Whatever becomes of a request, the access log has its line.
 #[test]
 fn requests_whose_client_goes_are_in_the_access_log() {

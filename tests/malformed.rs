@@ -802,6 +802,23 @@ fn expectations() {
     check(rows(in_10, |field| join(&[b"GET / HTTP/1.0\r\nHost: a\r\n", field, b"\r\n"])));
 }
 
+/// What is behind a head is no part of its faults.
+#[test]
+fn a_fault_is_told_alike_whatever_comes_behind_the_head() {
+    let server = serve(edge::app());
+    for head in ["GET / HTTP/1.1\r\nHost: a\r\nX@: y\r\n\r\n", "GET / HTTP/1.1\r\nX: \x01\r\n\r\n"]
+    {
+        let told = |behind: &str| {
+            let mut client = Client::connect(server.local_addr());
+            client.send([head, behind].concat());
+            let answer = client.read();
+            (answer.status, String::from_utf8(answer.body).expect("it is text"))
+        };
+        assert_eq!(told(""), told("abc\ndef"), "{head:?}");
+        assert!(!told("").1.contains("line feed"), "{head:?}");
+    }
+}
+
 /// `HEAD` has no content in its answer, whatever the answer is (RFC 9110, section 9.3.2).
 #[test]
 fn a_refused_head_gets_no_content() {

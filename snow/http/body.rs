@@ -14,8 +14,9 @@ const MAX_SIZE_DIGITS: u8 = 16;
 /// Bytes of framing that each byte of content allows; see [`Config::max_chunk_overhead_bytes`].
 const FREE_PER_BYTE: i64 = 4;
 
-/// Fields that make no sense, or do harm, behind the content (RFC 9110, section 6.5.1).
-const FORBIDDEN_TRAILERS: [HeaderName; 20] = [
+/// Fields that make no sense, or do harm, behind the content (RFC 9110, section 6.5.1): what frames the
+/// message, routes or authenticates it, or changes what it asks for.
+const FORBIDDEN_TRAILERS: [HeaderName; 32] = [
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
     header::CONNECTION,
@@ -25,17 +26,29 @@ const FORBIDDEN_TRAILERS: [HeaderName; 20] = [
     header::CONTENT_TYPE,
     header::COOKIE,
     header::EXPECT,
+    header::FORWARDED,
     header::HOST,
     header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
     header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    HeaderName::from_static("keep-alive"),
     header::MAX_FORWARDS,
+    header::PRAGMA,
+    header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
     header::RANGE,
     header::SET_COOKIE,
     header::TE,
     header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
+    header::WWW_AUTHENTICATE,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
 ];
 
 /// Fields of a trailer section.

@@ -87,11 +87,14 @@ pub(crate) fn write_head(
             out.push(digit);
         }
     }
+    let mut names_upgrades = false;
     for (name, value) in &response.headers {
-        match is_servers(name) {
-            true => owed.is_keep_alive &= !is_close(name, value),
-            false => write_field(out, name, value),
+        if is_servers(name) {
+            owed.is_keep_alive &= !is_close(name, value);
+            continue;
         }
+        names_upgrades |= name == header::UPGRADE;
+        write_field(out, name, value);
     }
     owed.is_keep_alive &= framing != Framing::UntilClose;
     match (owed.is_keep_alive, owed.version) {
@@ -99,13 +102,19 @@ pub(crate) fn write_head(
         (true, Version::Http10) => out.extend_from_slice(b"\r\nConnection: keep-alive"),
         (true, Version::Http11) => {}
     }
+    if names_upgrades {
+        // It is for the next hop, and has to say so (RFC 9110, section 7.8).
+        out.extend_from_slice(b"\r\nConnection: upgrade");
+    }
     out.extend_from_slice(b"\r\n\r\n");
     framing
 }
 
 /// Returns whether a field says that the handler wants the connection to end with this response.
 fn is_close(name: &HeaderName, value: &HeaderValue) -> bool {
-    name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"close")
+    let mut options = value.as_bytes().split(|byte| *byte == b',');
+    name == header::CONNECTION
+        && options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 /// Returns whether a field is the server's to set.

@@ -12,11 +12,11 @@ use std::{borrow::Cow, fmt, fs::File, panic::Location, path::PathBuf, pin::Pin};
 /// Some fields are the server's to set, and are dropped when a handler sets them:
 ///
 /// - `Date`, `Transfer-Encoding` and `Keep-Alive`.
-/// - `Connection`. The value `close`, alone, is heeded: the connection ends after this answer.
+/// - `Connection`. The option `close` is heeded: the connection ends after this answer.
 /// - `Content-Length`, which is that of the content. On a [stream](Response::stream) it is taken as a
 ///   promise, and kept or visibly broken; on an answer to `HEAD` without content it is sent as it is.
 ///
-/// All others are sent as they are. A `Server` field is sent beside that of
+/// All others are sent as they are, `Upgrade` with the `Connection: upgrade` that it takes. A `Server` field is sent beside that of
 /// [`Config::server_header`](crate::Config::server_header): set one of them only.
 ///
 /// # Examples

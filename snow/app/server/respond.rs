@@ -66,17 +66,13 @@ impl Connection {
         if self.worker.is_stopping() {
             self.conn.set_last();
         }
-        let may_be_kept = match &response.body.0 {
-            Content::Owned(bytes) => bytes.len() > COPIED_CONTENT,
-            Content::Stream(_) => true,
-            Content::Empty | Content::Static(_) | Content::Shared(_) | Content::File(_) => false,
-        };
-        if may_be_kept && self.worker.is_overfull() {
-            return self.refuse(overfull(), Some(exchange), output);
-        }
-        match response.body.0 {
+        match &response.body.0 {
             Content::Stream(_) | Content::File(_) => {
                 self.respond_in_pieces(response, exchange, feed, output)
+            }
+            // There is no room to keep what the peer does not take at once.
+            Content::Owned(bytes) if bytes.len() > COPIED_CONTENT && self.worker.is_overfull() => {
+                self.refuse(overfull(), Some(exchange), output)
             }
             Content::Empty | Content::Static(_) | Content::Owned(_) | Content::Shared(_) => {
                 self.respond_whole(response, exchange, output)
@@ -121,9 +117,13 @@ impl Connection {
         feed: Option<Box<Feed>>,
         output: &mut Vec<u8>,
     ) -> Step {
+        let is_stream = matches!(response.body.0, Content::Stream(_));
+        if is_stream && self.worker.is_overfull() {
+            return self.refuse(overfull(), Some(exchange), output);
+        }
         let (worker, conn) = (&self.worker, &mut self.conn);
         let may_read = feed.as_ref().is_some_and(|feed| !feed.to.is_abandoned());
-        if may_read && matches!(response.body.0, Content::Stream(_)) {
+        if may_read && is_stream {
             // The stream may be made of the content: now is the last moment to ask for it.
             conn.write_continue(output);
         }
