@@ -153,7 +153,7 @@ pub struct Config {
     pub max_connections: usize,
 
     /// Connections at a time from one address, or from one IPv6 network of 64 bits, all of which one
-    /// client has to itself. Default: three quarters of `max_connections`, so that
+    /// client has to itself. Default: three quarters of what `max_connections` is by default, so that
     /// no one address can have all. Beyond: a new one is closed at once.
     pub max_connections_per_address: usize,
 

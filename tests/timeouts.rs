@@ -8,6 +8,7 @@ use snow::{
     get, mount, post,
 };
 use std::{
+    cell::RefCell,
     future::pending,
     io::{Read, Write},
     pin::Pin,
@@ -184,6 +185,23 @@ fn a_handler_that_takes_too_long_is_dropped_and_answered_with_504() {
         assert_eq!(client.elapsed() - began, secs(after), "{target}");
         assert!(dropped.load(Ordering::SeqCst), "the handler's future lives on");
     }
+}
+
+#[test]
+fn a_test_client_may_be_a_variable_of_its_thread() {
+    thread_local! {
+        static CLIENT: RefCell<Option<TestClient>> = const { RefCell::new(None) };
+    }
+    let thread = thread::spawn(|| {
+        // Touched first, it is dropped last: behind the variables of the library.
+        CLIENT.set(None);
+        let mut client =
+            Snow::new([get("^/$", async |_| pending::<()>().await)]).test_client().unwrap();
+        let waiting = client.get("/").start();
+        CLIENT.set(Some(client));
+        drop(waiting);
+    });
+    thread.join().unwrap();
 }
 
 /// However much that is.

@@ -43,12 +43,13 @@ impl Scratch {
         let mut scratch = spare.unwrap_or_else(Scratch::new);
         let result = work(&mut scratch);
         scratch.output.clear();
-        if scratch.output.capacity() <= KEEP_BYTES {
-            SPARE.with(|spare| {
-                scratch.next = spare.take();
-                spare.set(Some(scratch));
-            });
+        if scratch.output.capacity() > KEEP_BYTES {
+            scratch.output = Vec::new();
         }
+        SPARE.with(|spare| {
+            scratch.next = spare.take();
+            spare.set(Some(scratch));
+        });
         result
     }
 }

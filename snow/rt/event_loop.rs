@@ -66,7 +66,7 @@ impl Handle {
     }
 
     pub(crate) fn try_current() -> Option<Handle> {
-        CURRENT.with_borrow(Clone::clone)
+        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
     }
 
     /// Checks that this is the loop that runs on this thread.
@@ -250,7 +250,7 @@ impl EventLoop {
 
     /// Makes this the loop of the thread until the guard is dropped.
     pub(crate) fn enter(&self) -> Entered {
-        Entered { before: CURRENT.replace(Some(self.handle.clone())) }
+        Entered { before: replace_current(Some(self.handle.clone())) }
     }
 
     /// Runs what is woken, then waits for more.
@@ -348,8 +348,13 @@ pub(crate) struct Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        CURRENT.set(self.before.take());
+        replace_current(self.before.take());
     }
+}
+
+fn replace_current(handle: Option<Handle>) -> Option<Handle> {
+    // A thread that ends, with a loop among its own variables, has no current one any more.
+    CURRENT.try_with(|current| current.replace(handle)).unwrap_or_default()
 }
 
 /// The future given to [`EventLoop::run`], as a task that is not in the queues.
