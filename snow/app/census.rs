@@ -1,8 +1,8 @@
 //! The connections of all workers, counted: for the bounds on them, and for whoever watches a server.
 
 use super::App;
+use crate::net::Clients;
 use std::{
-    collections::HashMap,
     fmt,
     net::IpAddr,
     sync::{
@@ -15,7 +15,7 @@ use std::{
 #[derive(Default)]
 pub(super) struct Census {
     all: AtomicUsize,
-    by_address: Mutex<HashMap<IpAddr, usize>>,
+    clients: Mutex<Clients>,
     /// Connections that ended by themselves during the stop.
     finished: AtomicUsize,
     /// Connections that were cut at its end.
@@ -25,8 +25,8 @@ pub(super) struct Census {
 }
 
 impl Census {
-    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+    fn clients(&self) -> MutexGuard<'_, Clients> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns how many connections ended by themselves during the stop, and how many were cut.
@@ -51,30 +51,17 @@ impl Census {
         self.all.load(Ordering::Relaxed) >= most
     }
 
-    /// Counts a connection, unless its address has too many.
-    pub(super) fn enter(&self, address: Option<IpAddr>, most: usize) -> bool {
-        if let Some(address) = address {
-            let mut by_address = self.by_address();
-            let count = by_address.entry(address).or_default();
-            if *count >= most {
-                return false;
-            }
-            *count += 1;
-        }
-        self.all.fetch_add(1, Ordering::Relaxed);
-        true
+    /// Counts a connection in, unless its client has too many.
+    pub(super) fn enter(&self, client: Option<IpAddr>, most: usize) -> bool {
+        let is_welcome = client.is_none() || self.clients().enter(client, most);
+        self.all.fetch_add(usize::from(is_welcome), Ordering::Relaxed);
+        is_welcome
     }
 
-    pub(super) fn leave(&self, address: Option<IpAddr>) {
+    pub(super) fn leave(&self, client: Option<IpAddr>) {
         self.all.fetch_sub(1, Ordering::Relaxed);
-        if let Some(address) = address {
-            let mut by_address = self.by_address();
-            if let Some(count) = by_address.get_mut(&address) {
-                *count -= 1;
-                if *count == 0 {
-                    by_address.remove(&address);
-                }
-            }
+        if client.is_some() {
+            self.clients().leave(client);
         }
     }
 }

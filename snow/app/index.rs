@@ -112,7 +112,8 @@ impl<'a> Iterator for Candidates<'a> {
     }
 }
 
-fn shared_len(one: &[u8], other: &[u8]) -> usize {
+/// Returns how many bytes both begin with.
+pub(super) fn shared_len(one: &[u8], other: &[u8]) -> usize {
     one.iter().zip(other).take_while(|(a, b)| a == b).count()
 }
 

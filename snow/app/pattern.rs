@@ -1,6 +1,7 @@
 //! One route's pattern: how it is compiled, what of it is literal, and how it matches.
 
 use super::{
+    index::shared_len,
     router::{Caches, RouteNumber},
     runs::Runs,
 };
@@ -269,10 +270,6 @@ fn common_start(hir: &Hir) -> &[u8] {
         }
         _ => &[],
     }
-}
-
-fn shared_len(one: &[u8], other: &[u8]) -> usize {
-    one.iter().zip(other).take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]

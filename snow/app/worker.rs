@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Error, ErrorKind,
     http::{Context, PartsKeeper, Preface, Request, Response, reason_text},
-    net::{LastLook, Listener, TcpListener, Transport, client_of},
+    net::{ACCEPTS_PER_TURN, LastLook, Listener, TcpListener, Transport, client_of},
     rt::{
         Handle, StopSignal, Stopping, Time, panic_message, race, spawn, spawn_unpin, timeout,
         yield_now,
@@ -31,9 +31,6 @@ use std::{
 
 /// The log target of the access lines.
 pub(super) const ACCESS: &str = "snow::access";
-
-/// Connections accepted before the ones that are there have their turn.
-const ACCEPTS_PER_TURN: usize = 64;
 
 /// How long a worker waits for a connection of another worker to end, when there are too many.
 const FULL_REST: Duration = Duration::from_millis(20);

@@ -6,6 +6,15 @@ use super::response::ContentType;
 use http::HeaderValue;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The last second that has a date in HTTP, since 1970: the end of the year 9999.
+pub(crate) const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
+
+/// Returns a time as a field; `None` before 1970 and after [`LAST_DATE`].
+pub(crate) fn http_date(time: SystemTime) -> Option<HeaderValue> {
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    (since <= LAST_DATE).then(|| httpdate::fmt_http_date(time).try_into().ok())?
+}
+
 /// The usual status line.
 const OK: &[u8] = b"HTTP/1.1 200 OK";
 

@@ -24,7 +24,9 @@ pub use response::{Body, Response};
 pub(crate) use body::Piece;
 pub(crate) use body_stream::BodyFeed;
 pub(crate) use conn::{After, Conn};
-pub(crate) use date::Preface;
+#[cfg(feature = "uploads")]
+pub(crate) use date::LAST_DATE;
+pub(crate) use date::{Preface, http_date};
 #[cfg(fuzzing)]
 pub(crate) use fields::ContentFraming;
 pub(crate) use head::Span;

@@ -12,6 +12,9 @@ use std::{
     time::Duration,
 };
 
+/// Connections accepted before the ones that are there have their turn.
+pub(crate) const ACCEPTS_PER_TURN: usize = 64;
+
 /// How long a listener that could not accept rests, unless a descriptor is freed sooner.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 

@@ -269,16 +269,6 @@ impl<T: Addresses> Addresses for Vec<T> {
     }
 }
 
-/// Returns the address that a client is counted under: for IPv6 that of its network of 64 bits, all of
-/// which one client has to itself.
-pub(crate) fn client_of(remote: SocketAddr) -> IpAddr {
-    const NETWORK: u128 = u128::MAX << 64;
-    match remote.ip().to_canonical() {
-        IpAddr::V6(addr) => IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & NETWORK)),
-        v4 => v4,
-    }
-}
-
 /// Tries `attempt` with one after the other of `addrs`, and returns the first success. It is passed how
 /// many attempts are left, this one included, as far as is known. Names are looked up on the blocking pool.
 ///
@@ -313,21 +303,5 @@ pub(super) async fn first_of<T>(
 impl<T: Addresses + ?Sized> Addresses for &T {
     fn endpoints(&self) -> Vec<Endpoint> {
         (**self).endpoints()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_is_an_address_or_a_network() {
-        let client = |text: &str| client_of(text.parse().unwrap());
-        assert_eq!(client("192.0.2.1:1"), client("192.0.2.1:2"));
-        assert_ne!(client("192.0.2.1:1"), client("192.0.2.2:1"));
-        assert_eq!(client("[::ffff:192.0.2.1]:1"), client("192.0.2.1:1"));
-        assert_ne!(client("[::ffff:192.0.2.1]:1"), client("[::ffff:192.0.2.2]:1"));
-        assert_eq!(client("[2001:db8::1]:1"), client("[2001:db8::ffff:0:0:1]:1"));
-        assert_ne!(client("[2001:db8::1]:1"), client("[2001:db8:0:1::1]:1"));
     }
 }

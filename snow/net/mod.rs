@@ -7,6 +7,7 @@
 mod accept;
 mod address;
 mod buffer;
+mod clients;
 mod datagram;
 mod extension;
 mod framed;
@@ -44,9 +45,10 @@ pub use unix::{UnixListener, UnixOptions, UnixStream};
 #[cfg(unix)]
 pub use unix_datagram::UnixDatagram;
 
-pub(crate) use accept::LastLook;
-pub(crate) use address::{Place, client_of};
+pub(crate) use accept::{ACCEPTS_PER_TURN, LastLook};
+pub(crate) use address::Place;
 pub(crate) use buffer::Scratch;
+pub(crate) use clients::{Clients, client_of};
 pub(crate) use listen::HAS_REUSE_PORT;
 pub(crate) use pipe::{Pipe, ServerPipe, pipe};
 #[cfg(unix)]

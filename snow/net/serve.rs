@@ -1,8 +1,8 @@
 //! A server of raw connections: accept, run a handler for each, contain what goes wrong, stop.
 
 use super::{
-    accept::{LastLook, Listener},
-    address::client_of,
+    accept::{ACCEPTS_PER_TURN, LastLook, Listener},
+    clients::{Clients, client_of},
 };
 use crate::{
     config::Config,
@@ -15,7 +15,6 @@ use slab::Slab;
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    collections::HashMap,
     fmt,
     future::poll_fn,
     io,
@@ -26,9 +25,6 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-
-/// Connections accepted before the ones that are there have their turn.
-const ACCEPTS_PER_TURN: usize = 64;
 
 /// Serves what `listener` accepts: each connection is a task of this loop that runs `handler`.
 ///
@@ -352,7 +348,7 @@ where
 struct Crowd {
     tasks: RefCell<Slab<Task<()>>>,
     most: usize,
-    by_address: RefCell<HashMap<IpAddr, usize>>,
+    clients: RefCell<Clients>,
     most_per_address: usize,
     /// Whether it is reported that there are as many as there may be: once an episode.
     is_reported: Cell<bool>,
@@ -365,7 +361,7 @@ impl Crowd {
         Crowd {
             tasks: RefCell::default(),
             most,
-            by_address: RefCell::default(),
+            clients: RefCell::default(),
             most_per_address,
             is_reported: Cell::new(false),
             waiting: RefCell::default(),
@@ -444,33 +440,14 @@ struct Seat {
 impl Seat {
     /// Counts a connection in, unless its address has too many.
     fn take(crowd: &Rc<Crowd>, client: Option<IpAddr>) -> Option<Seat> {
-        if let Some(client) = client {
-            let mut by_address = crowd.by_address.borrow_mut();
-            let count = by_address.entry(client).or_default();
-            if *count >= crowd.most_per_address {
-                return None;
-            }
-            *count += 1;
-        }
-        Some(Seat { crowd: Rc::clone(crowd), client, key: None })
-    }
-
-    /// Counts a connection out.
-    fn leave(&self) {
-        let Some(client) = self.client else { return };
-        let mut by_address = self.crowd.by_address.borrow_mut();
-        if let Some(count) = by_address.get_mut(&client) {
-            *count -= 1;
-            if *count == 0 {
-                by_address.remove(&client);
-            }
-        }
+        let has_room = crowd.clients.borrow_mut().enter(client, crowd.most_per_address);
+        has_room.then(|| Seat { crowd: Rc::clone(crowd), client, key: None })
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.leave();
+        self.crowd.clients.borrow_mut().leave(self.client);
         // It is not there when the server was dropped.
         let task = self.key.and_then(|key| self.crowd.tasks.borrow_mut().try_remove(key));
         drop(task);

@@ -12,7 +12,7 @@ use super::{
     stored::{State, Stored},
     sweep,
 };
-use crate::{Request, Response, spawn, unblock};
+use crate::{Request, Response, http::http_date, spawn, unblock};
 use http::Method;
 use std::sync::Arc;
 
@@ -189,8 +189,8 @@ async fn with_upload<T: Send + 'static>(
 /// Says how far an upload has come, and until when it may go on.
 fn describe(response: Response, state: &State) -> Response {
     let response = response.header("upload-offset", state.offset);
-    match state.expires {
-        Some(expires) => response.header("upload-expires", httpdate::fmt_http_date(expires)),
+    match state.expires.and_then(http_date) {
+        Some(expires) => response.header("upload-expires", expires),
         None => response,
     }
 }

@@ -14,7 +14,7 @@ use super::{
     refusal::Refusal,
     store::Store,
 };
-use crate::rt::panic_message;
+use crate::{http::LAST_DATE, rt::panic_message};
 use std::{
     fs::File,
     io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
@@ -101,8 +101,7 @@ impl Stored {
 
     /// Returns the time so long after the upload was written to; `None` is never.
     fn expiry(&self, after: Duration) -> io::Result<Option<SystemTime>> {
-        // The last second that has a date in HTTP.
-        let end_of_dates = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+        let end_of_dates = SystemTime::UNIX_EPOCH + LAST_DATE;
         let written = self.file.metadata()?.modified()?;
         Ok(written.checked_add(after).filter(|&expiry| expiry <= end_of_dates))
     }

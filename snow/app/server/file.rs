@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Error, ErrorKind,
     app::{router::RouteNumber, worker::Held},
-    http::{Content, FileContent, Response, reason_text},
+    http::{Content, FileContent, Response, http_date, reason_text},
     net::Stream,
     rt::unblock,
 };
@@ -23,7 +23,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 /// Bytes of a file that are sent before other connections have their turn: less than a quarter of a
@@ -33,9 +33,6 @@ const FILE_BYTES_PER_TURN: usize = 512 * 1024;
 
 /// Bytes that are read at a time where the kernel does not send them by itself: what a download holds.
 const PIECE_BYTES: usize = 64 * 1024;
-
-/// The last date that [`httpdate`] can format: the end of the year 9999.
-const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 
 /// A file on its way to the peer.
 pub(super) struct Download {
@@ -285,9 +282,7 @@ fn without_waiting(options: &mut OpenOptions) -> &OpenOptions {
 /// Returns when a file was changed, as a field; `None` when the system or the format cannot say it.
 fn last_modified(metadata: &Metadata, now: SystemTime) -> Option<HeaderValue> {
     // A time to come would keep caches from asking (RFC 9110, section 8.8.2.1).
-    let modified = metadata.modified().ok()?.min(now);
-    let since = modified.duration_since(UNIX_EPOCH).ok()?;
-    (since <= LAST_DATE).then(|| httpdate::fmt_http_date(modified).try_into().ok())?
+    http_date(metadata.modified().ok()?.min(now))
 }
 
 /// Errors of Unix that have no name in the standard library: a disk that fails; too many open files, here
