@@ -8,7 +8,7 @@ use super::{App, server::Connection, worker::Worker};
 use crate::{
     Result,
     net::{Pipe, pipe},
-    rt::{Clock, Counts, EventLoop, Left, Time},
+    rt::{Clock, Counts, EventLoop, Hangup, Time},
 };
 use std::{fmt, future::poll_fn, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
@@ -233,12 +233,12 @@ impl TestConnection {
 
     /// Ends the sending side, as a client may that still wants its answer.
     pub fn half_close(&self) {
-        self.pipe.leave(Left::ReadClosed);
+        self.pipe.hang_up(Hangup::Half);
     }
 
     /// Resets the connection.
     pub fn reset(&self) {
-        self.pipe.leave(Left::Broken);
+        self.pipe.hang_up(Hangup::Full);
     }
 }
 

@@ -3,7 +3,7 @@
 //! A listener that runs out of descriptors rests, and goes on as soon as a socket of its loop is
 //! closed or a moment has passed: it neither spins nor ends.
 
-use crate::rt::{Interest, Sleep, Source, sleep};
+use crate::rt::{Direction, Sleep, Source, sleep};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::{
     fmt, io,
@@ -123,7 +123,7 @@ impl<L: Accept> Acceptor<L> {
 
     /// Makes the next accept ask the kernel, though no event has reported a connection.
     pub(super) fn look_again(&self) {
-        self.source.set_undrained(Interest::Read);
+        self.source.set_undrained(Direction::Read);
     }
 
     /// Accepts a connection if there is one.
@@ -135,7 +135,7 @@ impl<L: Accept> Acceptor<L> {
                 }
                 self.rest = None;
             }
-            if !self.source.poll_ready(Interest::Read, cx)? {
+            if !self.source.poll_ready(Direction::Read, cx)? {
                 return Poll::Pending;
             }
             match self.source.io().accept() {
@@ -146,7 +146,7 @@ impl<L: Accept> Acceptor<L> {
                         if std::mem::take(&mut self.is_reported) {
                             log::info!("accepting connections again");
                         }
-                        self.source.set_blocked(Interest::Read);
+                        self.source.set_blocked(Direction::Read);
                     }
                     io::ErrorKind::Interrupted
                     | io::ErrorKind::ConnectionAborted

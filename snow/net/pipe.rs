@@ -1,7 +1,7 @@
 //! A stream within one thread: what the test client talks through, in place of a socket.
 
 use super::stream::Stream;
-use crate::rt::Left;
+use crate::rt::Hangup;
 use std::{
     cell::RefCell,
     collections::VecDeque,
@@ -18,8 +18,8 @@ const CAPACITY: usize = 64 * 1024;
 struct Shared {
     to_server: VecDeque<u8>,
     to_client: Vec<u8>,
-    /// How the client has left.
-    left: Option<Left>,
+    /// How the client has hung up.
+    hangup: Option<Hangup>,
     is_server_closed: bool,
     server: Option<Waker>,
     client: Option<Waker>,
@@ -78,27 +78,27 @@ impl Pipe {
         self.0.borrow().is_server_closed
     }
 
-    /// Leaves: [`Left::ReadClosed`] still takes answers, [`Left::Broken`] is a reset.
-    pub(crate) fn leave(&self, how: Left) {
+    /// Hangs up: [`Hangup::Half`] still takes answers, [`Hangup::Full`] is a reset.
+    pub(crate) fn hang_up(&self, how: Hangup) {
         let mut shared = self.0.borrow_mut();
-        shared.left = Some(how);
+        shared.hangup = Some(how);
         shared.wake_server();
     }
 }
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        self.leave(Left::Broken);
+        self.hang_up(Hangup::Full);
     }
 }
 
 impl Stream for ServerPipe {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut shared = self.0.borrow_mut();
-        if shared.left == Some(Left::Broken) {
+        if shared.hangup == Some(Hangup::Full) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        if shared.to_server.is_empty() && shared.left.is_none() {
+        if shared.to_server.is_empty() && shared.hangup.is_none() {
             shared.server = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -111,7 +111,7 @@ impl Stream for ServerPipe {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut shared = self.0.borrow_mut();
-        if shared.left == Some(Left::Broken) {
+        if shared.hangup == Some(Hangup::Full) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let mut room = CAPACITY.saturating_sub(shared.to_client.len());
@@ -136,15 +136,15 @@ impl Stream for ServerPipe {
 
     fn is_awaited(&self) -> bool {
         let shared = self.0.borrow();
-        shared.to_server.is_empty() && shared.left.is_none() && shared.server.is_some()
+        shared.to_server.is_empty() && shared.hangup.is_none() && shared.server.is_some()
     }
 
     fn retry_write(&mut self) {}
 
-    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left> {
+    fn poll_hangup(&mut self, cx: &mut Context<'_>) -> Poll<Hangup> {
         let mut shared = self.0.borrow_mut();
         shared.server = Some(cx.waker().clone());
-        shared.left.map_or(Poll::Pending, Poll::Ready)
+        shared.hangup.map_or(Poll::Pending, Poll::Ready)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! What the sockets of every kind have in common: an operation is tried, and waited for when it would
 //! block.
 
-use crate::rt::{Interest, Left, Source};
+use crate::rt::{Direction, Hangup, Source};
 use std::{
     future::poll_fn,
     io::{self, IoSlice, Read, Write},
@@ -14,16 +14,18 @@ const MAX_SLICES: usize = 16;
 /// Repeats `operation` until it succeeds, fails, or would block.
 pub(super) fn poll_io<S: mio::event::Source, R>(
     source: &mut Source<S>,
-    interest: Interest,
+    direction: Direction,
     cx: &Context<'_>,
     mut operation: impl FnMut(&S) -> io::Result<R>,
 ) -> Poll<io::Result<R>> {
     loop {
-        if !source.poll_ready(interest, cx)? {
+        if !source.poll_ready(direction, cx)? {
             return Poll::Pending;
         }
         match operation(source.io()) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => source.set_blocked(interest),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                source.set_blocked(direction)
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             outcome => return Poll::Ready(outcome),
         }
@@ -33,11 +35,11 @@ pub(super) fn poll_io<S: mio::event::Source, R>(
 /// Waits for `operation`, as a step of the task's turn; see [`poll_io`].
 pub(super) async fn wait_io<S: mio::event::Source, R>(
     source: &mut Source<S>,
-    interest: Interest,
+    direction: Direction,
     mut operation: impl FnMut(&S) -> io::Result<R>,
 ) -> io::Result<R> {
     let handle = source.handle().clone();
-    poll_fn(|cx| handle.poll_step(cx, |cx| poll_io(source, interest, cx, &mut operation))).await
+    poll_fn(|cx| handle.poll_step(cx, |cx| poll_io(source, direction, cx, &mut operation))).await
 }
 
 /// A connected socket that bytes stream over.
@@ -78,8 +80,8 @@ impl StreamSocket for mio::net::UnixStream {
 /// Waits until a socket that has begun to connect is connected.
 pub(super) async fn connected<S: StreamSocket>(source: &mut Source<S>) -> io::Result<()> {
     // Whether it worked is known once the socket can be written.
-    source.set_blocked(Interest::Write);
-    wait_io(source, Interest::Write, |io| {
+    source.set_blocked(Direction::Write);
+    wait_io(source, Direction::Write, |io| {
         if let Some(error) = io.take_error()? {
             return Err(error);
         }
@@ -99,10 +101,10 @@ pub(super) fn poll_read<S: StreamSocket>(
 where
     for<'a> &'a S: Read,
 {
-    let count = ready!(poll_io(source, Interest::Read, cx, |mut io| io.read(buf)))?;
+    let count = ready!(poll_io(source, Direction::Read, cx, |mut io| io.read(buf)))?;
     // Less than there was room for: drained, no need to see `WouldBlock`.
     if S::SHORT_READ_DRAINS && count < buf.len() {
-        source.set_drained(Interest::Read);
+        source.set_drained(Direction::Read);
     }
     Poll::Ready(Ok(count))
 }
@@ -116,23 +118,26 @@ where
     for<'a> &'a S: Write,
 {
     let wanted = bufs.iter().map(|buf| buf.len()).sum::<usize>();
-    let count = ready!(poll_io(source, Interest::Write, cx, |mut io| match bufs {
+    let count = ready!(poll_io(source, Direction::Write, cx, |mut io| match bufs {
         [one] => io.write(one),
         several => io.write_vectored(several),
     }))?;
     // With more slices than this, a short count does not mean that there is no more room.
     if count < wanted && bufs.len() <= MAX_SLICES {
-        source.set_drained(Interest::Write);
+        source.set_drained(Direction::Write);
     }
     Poll::Ready(Ok(count))
 }
 
-pub(super) fn poll_left<S: StreamSocket>(source: &mut Source<S>, cx: &Context<'_>) -> Poll<Left> {
-    match source.poll_left(cx) {
+pub(super) fn poll_hangup<S: StreamSocket>(
+    source: &mut Source<S>,
+    cx: &Context<'_>,
+) -> Poll<Hangup> {
+    match source.poll_hangup(cx) {
         Ok(Some(left)) => Poll::Ready(left),
         Ok(None) => Poll::Pending,
         // A socket that cannot be watched cannot be served.
-        Err(_) => Poll::Ready(Left::Broken),
+        Err(_) => Poll::Ready(Hangup::Full),
     }
 }
 

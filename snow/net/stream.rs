@@ -1,6 +1,6 @@
 //! What a connection needs of the stream it runs on, be it a socket, TLS around one, or a test pipe.
 
-use crate::rt::Left;
+use crate::rt::Hangup;
 use std::{
     fs::File,
     io::{self, IoSlice},
@@ -53,9 +53,9 @@ pub(crate) trait Stream {
     /// Lets the next write be tried, though no event has reported room.
     fn retry_write(&mut self);
 
-    /// Is ready when the peer has left, as far as can be known without reading; what it sent before
+    /// Is ready when the peer has hung up, as far as can be known without reading; what it sent before
     /// may still be unread.
-    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left>;
+    fn poll_hangup(&mut self, cx: &mut Context<'_>) -> Poll<Hangup>;
 
     /// Ends the sending side; what was written before still arrives.
     fn shutdown_write(&mut self) -> io::Result<()>;

@@ -6,7 +6,7 @@ use super::{
     socket::{self, connected, impl_futures_io, wait_io},
     stream::Stream,
 };
-use crate::rt::{Handle, Interest, Left, Source, timeout};
+use crate::rt::{Direction, Handle, Hangup, Source, timeout};
 use socket2::{SockRef, TcpKeepalive};
 use std::{
     fmt,
@@ -195,7 +195,7 @@ impl TcpStream {
     ///
     /// As the system tells: the connection is reset.
     pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        wait_io(&mut self.source, Interest::Read, |io| io.peek(buf)).await
+        wait_io(&mut self.source, Direction::Read, |io| io.peek(buf)).await
     }
 
     /// Returns the address of this end.
@@ -320,7 +320,7 @@ impl Stream for TcpStream {
 
     #[cfg(target_os = "linux")]
     fn poll_write_more(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        socket::poll_io(&mut self.source, Interest::Write, cx, |io| {
+        socket::poll_io(&mut self.source, Direction::Write, cx, |io| {
             SockRef::from(io).send_with_flags(buf, MSG_MORE | MSG_NOSIGNAL)
         })
     }
@@ -342,25 +342,25 @@ impl Stream for TcpStream {
         // `None` stands for the whole file, so zero is answered here.
         let Some(most) = NonZeroUsize::new(most) else { return Poll::Ready(Ok(0)) };
         // A short count may be the file's end, so it does not mean that there is no more room.
-        socket::poll_io(&mut self.source, Interest::Write, cx, |io| {
+        socket::poll_io(&mut self.source, Direction::Write, cx, |io| {
             SockRef::from(io).sendfile(file, offset as usize, Some(most))
         })
     }
 
     fn has_input(&self) -> bool {
-        !self.source.is_drained(Interest::Read)
+        !self.source.is_drained(Direction::Read)
     }
 
     fn is_awaited(&self) -> bool {
-        self.source.is_awaited(Interest::Read)
+        self.source.is_awaited(Direction::Read)
     }
 
     fn retry_write(&mut self) {
-        self.source.set_undrained(Interest::Write);
+        self.source.set_undrained(Direction::Write);
     }
 
-    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left> {
-        socket::poll_left(&mut self.source, cx)
+    fn poll_hangup(&mut self, cx: &mut Context<'_>) -> Poll<Hangup> {
+        socket::poll_hangup(&mut self.source, cx)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

@@ -4,7 +4,7 @@
 #[cfg(unix)]
 use super::UnixStream;
 use super::{ServerPipe, Stream, TcpStream};
-use crate::rt::Left;
+use crate::rt::Hangup;
 use std::{
     fs::File,
     io::{self, IoSlice},
@@ -89,8 +89,8 @@ impl Stream for Transport {
         each!(self, stream => stream.retry_write())
     }
 
-    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left> {
-        each!(self, stream => stream.poll_left(cx))
+    fn poll_hangup(&mut self, cx: &mut Context<'_>) -> Poll<Hangup> {
+        each!(self, stream => stream.poll_hangup(cx))
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

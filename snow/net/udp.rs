@@ -5,7 +5,7 @@ use super::{
     datagram::{Datagram, receive, unless_refused},
     socket::wait_io,
 };
-use crate::rt::{Interest, Source};
+use crate::rt::{Direction, Source};
 use socket2::SockRef;
 use std::{
     fmt, io,
@@ -121,7 +121,7 @@ impl UdpSocket {
     /// `ConnectionRefused` when a datagram that was sent before reached nobody: this one was not sent,
     /// the next may be. As the system tells: it is too long, the network is unreachable.
     pub async fn send(&mut self, datagram: &[u8]) -> io::Result<usize> {
-        wait_io(&mut self.source, Interest::Write, |io| io.send(datagram)).await
+        wait_io(&mut self.source, Direction::Write, |io| io.send(datagram)).await
     }
 
     /// Sends a datagram to `addr`, and returns its length.
@@ -131,7 +131,7 @@ impl UdpSocket {
     /// As the system tells: it is too long, the network is unreachable, a broadcast is not
     /// [allowed](UdpSocket::set_broadcast). The socket is as good as before.
     pub async fn send_to(&mut self, datagram: &[u8], addr: SocketAddr) -> io::Result<usize> {
-        wait_io(&mut self.source, Interest::Write, |io| io.send_to(datagram, addr)).await
+        wait_io(&mut self.source, Direction::Write, |io| io.send_to(datagram, addr)).await
     }
 
     /// Receives a datagram from the address that the socket is connected to.
@@ -146,7 +146,7 @@ impl UdpSocket {
         let receive = |io: &mio::net::UdpSocket| {
             receive(buf, LONGEST, |room| io.recv(room).map(|len| (len, ())))
         };
-        let (datagram, ()) = wait_io(&mut self.source, Interest::Read, receive).await?;
+        let (datagram, ()) = wait_io(&mut self.source, Direction::Read, receive).await?;
         Ok(datagram)
     }
 
@@ -162,7 +162,7 @@ impl UdpSocket {
         let receive = |io: &mio::net::UdpSocket| {
             receive(buf, LONGEST, |room| unless_refused(|| io.recv_from(room)))
         };
-        wait_io(&mut self.source, Interest::Read, receive).await
+        wait_io(&mut self.source, Direction::Read, receive).await
     }
 
     /// As [`recv_from`](UdpSocket::recv_from), but the datagram stays to be received.
@@ -174,7 +174,7 @@ impl UdpSocket {
         let peek = |io: &mio::net::UdpSocket| {
             receive(buf, LONGEST, |room| unless_refused(|| io.peek_from(room)))
         };
-        wait_io(&mut self.source, Interest::Read, peek).await
+        wait_io(&mut self.source, Direction::Read, peek).await
     }
 
     /// Returns the address of this end.

@@ -7,7 +7,7 @@ use super::{
     socket_file::{self, SocketFile},
     stream::Stream,
 };
-use crate::rt::{Interest, Left, Source, poll_step, sleep};
+use crate::rt::{Direction, Hangup, Source, poll_step, sleep};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::{
     fmt,
@@ -365,19 +365,19 @@ impl Stream for UnixStream {
     }
 
     fn has_input(&self) -> bool {
-        !self.source.is_drained(Interest::Read)
+        !self.source.is_drained(Direction::Read)
     }
 
     fn is_awaited(&self) -> bool {
-        self.source.is_awaited(Interest::Read)
+        self.source.is_awaited(Direction::Read)
     }
 
     fn retry_write(&mut self) {
-        self.source.set_undrained(Interest::Write);
+        self.source.set_undrained(Direction::Write);
     }
 
-    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left> {
-        socket::poll_left(&mut self.source, cx)
+    fn poll_hangup(&mut self, cx: &mut Context<'_>) -> Poll<Hangup> {
+        socket::poll_hangup(&mut self.source, cx)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

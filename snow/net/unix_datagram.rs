@@ -6,7 +6,7 @@ use super::{
     socket_file::{self, SocketFile},
     unix::{QUEUE_REST, UnixOptions},
 };
-use crate::rt::{Interest, Source, poll_step, sleep};
+use crate::rt::{Direction, Source, poll_step, sleep};
 use socket2::{SockAddr, SockRef, Type};
 use std::{fmt, future::poll_fn, io, os::unix::net::SocketAddr, path::Path, sync::Arc, task::Poll};
 
@@ -143,7 +143,7 @@ impl UnixDatagram {
     ///
     /// `ConnectionRefused` when nobody has it open any more; as the system tells: it is too long.
     pub async fn send(&mut self, datagram: &[u8]) -> io::Result<usize> {
-        wait_io(&mut self.source, Interest::Write, |io| io.send(datagram)).await
+        wait_io(&mut self.source, Direction::Write, |io| io.send(datagram)).await
     }
 
     /// Sends a datagram to the socket at `path`, as soon as there is room in its queue, and returns its
@@ -198,7 +198,7 @@ impl UnixDatagram {
         let receive = |io: &mio::net::UnixDatagram| {
             receive(buf, usize::MAX, |room| io.recv(room).map(|len| (len, ())))
         };
-        let (datagram, ()) = wait_io(&mut self.source, Interest::Read, receive).await?;
+        let (datagram, ()) = wait_io(&mut self.source, Direction::Read, receive).await?;
         Ok(datagram)
     }
 
@@ -213,7 +213,7 @@ impl UnixDatagram {
         let receive = |io: &mio::net::UnixDatagram| {
             receive(buf, usize::MAX, |room| unless_refused(|| io.recv_from(room)))
         };
-        wait_io(&mut self.source, Interest::Read, receive).await
+        wait_io(&mut self.source, Direction::Read, receive).await
     }
 
     /// Returns the address of this end.

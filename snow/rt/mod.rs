@@ -25,7 +25,7 @@ pub use timer::{Elapsed, Sleep, Timeout, sleep, timeout};
 pub use event_loop::{Counts, block_on, counts, spawn, yield_now};
 
 pub(crate) use event_loop::{EventLoop, Handle, poll_step, spawn_unpin};
-pub(crate) use reactor::{Interest, Left, Source};
+pub(crate) use reactor::{Direction, Hangup, Source};
 pub(crate) use signals::Signals;
 pub(crate) use timer::{Clock, Deadline, Time};
 pub(crate) use worker::{StopSignal, Stopping, run_workers};

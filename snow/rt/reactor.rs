@@ -35,13 +35,13 @@ const ALL: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
 /// The token of the bell between threads.
 const BELL: Token = Token(usize::MAX);
 
-/// Bits of a token that name a slot. The others are its `turn`, which tells successive sources in a slot
+/// Bits of a token that name a slot. The others are its generation, which tells successive sources in a slot
 /// apart: a socket that a child process has inherited stays in the poll after it is closed here, and keeps
 /// reporting under its old token.
 const SLOT_BITS: u32 = if usize::BITS == 64 { 32 } else { 24 };
 
-fn token(slot: u32, turn: u32) -> Token {
-    Token(slot as usize | (turn as usize) << SLOT_BITS)
+fn token(slot: u32, generation: u32) -> Token {
+    Token(slot as usize | (generation as usize) << SLOT_BITS)
 }
 
 fn slot_of(token: Token) -> u32 {
@@ -50,7 +50,7 @@ fn slot_of(token: Token) -> u32 {
 
 /// A direction of a source.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Interest {
+pub(crate) enum Direction {
     Read,
     Write,
 }
@@ -65,8 +65,8 @@ pub(super) struct Reactor {
 #[derive(Default)]
 struct Slots {
     slots: Slab<Slot>,
-    /// How many sources there have been: the last one's turn.
-    turns: u32,
+    /// How many sources there have been: the generation of the last.
+    sources: u32,
     /// How many of the sources are the library's own, left out of `Counts`.
     unseen: usize,
     /// Whether a descriptor was freed since somebody found none.
@@ -78,8 +78,8 @@ struct Slots {
 /// What is known of a source.
 #[derive(Default)]
 struct Slot {
-    turn: u32,
-    left: Option<Left>,
+    generation: u32,
+    hangup: Option<Hangup>,
     /// Urgent data has come. A read stops before it, so that a short one does not mean that all was read.
     urgent: bool,
     // Kept together, apart from the wakers, so that a slot is 40 bytes: when ten thousand wait, each is a
@@ -100,33 +100,33 @@ enum Readiness {
 }
 
 impl Slot {
-    fn readiness(&mut self, interest: Interest) -> &mut Readiness {
-        match interest {
-            Interest::Read => &mut self.read,
-            Interest::Write => &mut self.write,
+    fn readiness(&mut self, direction: Direction) -> &mut Readiness {
+        match direction {
+            Direction::Read => &mut self.read,
+            Direction::Write => &mut self.write,
         }
     }
 
-    fn waker(&mut self, interest: Interest) -> &mut Option<Waker> {
-        match interest {
-            Interest::Read => &mut self.reader,
-            Interest::Write => &mut self.writer,
+    fn waker(&mut self, direction: Direction) -> &mut Option<Waker> {
+        match direction {
+            Direction::Read => &mut self.reader,
+            Direction::Write => &mut self.writer,
         }
     }
 
     /// Returns the replaced waker, to be dropped after the borrow: dropping a task's last waker drops what
     /// is left of the task.
-    fn set_waker(&mut self, interest: Interest, waker: &Waker) -> Option<Waker> {
-        match self.waker(interest) {
+    fn set_waker(&mut self, direction: Direction, waker: &Waker) -> Option<Waker> {
+        match self.waker(direction) {
             Some(known) if known.will_wake(waker) => None,
             place => place.replace(waker.clone()),
         }
     }
 
-    fn wake(&mut self, interest: Interest) {
-        *self.readiness(interest) = Readiness::Possible;
+    fn wake(&mut self, direction: Direction) {
+        *self.readiness(direction) = Readiness::Possible;
         // By reference: nothing is dropped and nothing but a queue is touched under the borrow.
-        if let Some(waker) = self.waker(interest) {
+        if let Some(waker) = self.waker(direction) {
             waker.wake_by_ref();
         }
     }
@@ -186,22 +186,22 @@ impl Reactor {
             count += 1;
             let number = slot_of(event.token());
             let Some(slot) = slots.get_mut(number as usize) else { continue };
-            if token(number, slot.turn) != event.token() {
+            if token(number, slot.generation) != event.token() {
                 continue;
             }
             // An event concerns a reader when there is something to read or nothing more will come.
             let broken = event.is_error() || event.is_write_closed();
             if broken {
-                slot.left = Some(Left::Broken);
+                slot.hangup = Some(Hangup::Full);
             } else if event.is_read_closed() {
-                slot.left.get_or_insert(Left::ReadClosed);
+                slot.hangup.get_or_insert(Hangup::Half);
             }
             slot.urgent |= event.is_priority();
             if event.is_readable() || event.is_read_closed() || broken {
-                slot.wake(Interest::Read);
+                slot.wake(Direction::Read);
             }
             if event.is_writable() || broken {
-                slot.wake(Interest::Write);
+                slot.wake(Direction::Write);
             }
         }
         Ok(count == EVENTS_PER_WAIT)
@@ -233,8 +233,8 @@ impl Reactor {
 
 impl Slots {
     fn insert(&mut self) -> u32 {
-        self.turns = self.turns.wrapping_add(1);
-        self.slots.insert(Slot { turn: self.turns, ..Slot::default() }) as u32
+        self.sources = self.sources.wrapping_add(1);
+        self.slots.insert(Slot { generation: self.sources, ..Slot::default() }) as u32
     }
 }
 
@@ -297,9 +297,13 @@ impl<S: mio::event::Source> Source<S> {
     /// When there is something to wait for, and the loop of this thread is not that of the source: the
     /// wait would have no end.
     #[inline]
-    pub(crate) fn poll_ready(&mut self, interest: Interest, cx: &Context<'_>) -> io::Result<bool> {
-        match self.is_drained(interest) {
-            true => self.wait(interest, cx).map(|()| false),
+    pub(crate) fn poll_ready(
+        &mut self,
+        direction: Direction,
+        cx: &Context<'_>,
+    ) -> io::Result<bool> {
+        match self.is_drained(direction) {
+            true => self.wait(direction, cx).map(|()| false),
             false => Ok(true),
         }
     }
@@ -307,8 +311,8 @@ impl<S: mio::event::Source> Source<S> {
     /// Has the task woken when there is something to do in this direction.
     // Out of line: asking whether there is something then saves no registers for it.
     #[inline(never)]
-    fn wait(&mut self, interest: Interest, cx: &Context<'_>) -> io::Result<()> {
-        let replaced = self.with_slot(|slot| slot.set_waker(interest, cx.waker()));
+    fn wait(&mut self, direction: Direction, cx: &Context<'_>) -> io::Result<()> {
+        let replaced = self.with_slot(|slot| slot.set_waker(direction, cx.waker()));
         drop(replaced);
         // Registering reports what is ready already, so nothing is missed in between.
         self.register()
@@ -316,10 +320,10 @@ impl<S: mio::event::Source> Source<S> {
 
     /// Returns whether there is nothing to do in this direction, and the task that last waited for it will
     /// be woken when there is: then it need not wait again.
-    pub(crate) fn is_awaited(&self, interest: Interest) -> bool {
+    pub(crate) fn is_awaited(&self, direction: Direction) -> bool {
         self.is_registered
             && self.with_slot(|slot| {
-                *slot.readiness(interest) == Readiness::Drained && slot.waker(interest).is_some()
+                *slot.readiness(direction) == Readiness::Drained && slot.waker(direction).is_some()
             })
     }
 
@@ -327,10 +331,11 @@ impl<S: mio::event::Source> Source<S> {
     ///
     /// A stream whose peer has closed is never used up for reading: the end is still to be read. Nor is one
     /// on which urgent data has come: there only an operation that would block tells.
-    pub(crate) fn set_drained(&self, interest: Interest) {
+    pub(crate) fn set_drained(&self, direction: Direction) {
         self.with_slot(|slot| {
-            let more_is_due = interest == Interest::Read && (slot.left.is_some() || slot.urgent);
-            *slot.readiness(interest) = match more_is_due {
+            let more_is_due =
+                direction == Direction::Read && (slot.hangup.is_some() || slot.urgent);
+            *slot.readiness(direction) = match more_is_due {
                 true => Readiness::Possible,
                 false => Readiness::Drained,
             };
@@ -339,32 +344,32 @@ impl<S: mio::event::Source> Source<S> {
 
     /// Says that an operation of this direction has just answered that it would block, whatever the
     /// events said.
-    pub(crate) fn set_blocked(&self, interest: Interest) {
-        self.with_slot(|slot| *slot.readiness(interest) = Readiness::Drained);
+    pub(crate) fn set_blocked(&self, direction: Direction) {
+        self.with_slot(|slot| *slot.readiness(direction) = Readiness::Drained);
     }
 
     /// Lets the next operation of this direction be tried, whatever the events have said.
-    pub(crate) fn set_undrained(&self, interest: Interest) {
-        self.with_slot(|slot| *slot.readiness(interest) = Readiness::Possible);
+    pub(crate) fn set_undrained(&self, direction: Direction) {
+        self.with_slot(|slot| *slot.readiness(direction) = Readiness::Possible);
     }
 
     /// Returns whether an operation of this direction has used up what there was, and no event has
     /// told of more.
-    pub(crate) fn is_drained(&self, interest: Interest) -> bool {
-        self.with_slot(|slot| *slot.readiness(interest) == Readiness::Drained)
+    pub(crate) fn is_drained(&self, direction: Direction) -> bool {
+        self.with_slot(|slot| *slot.readiness(direction) == Readiness::Drained)
     }
 
-    /// Returns how the peer has left, as far as events tell; the task is woken when that changes.
+    /// Returns how the peer has hung up, as far as events tell; the task is woken when that changes.
     ///
     /// # Errors
     ///
     /// As [`poll_ready`](Source::poll_ready).
-    pub(crate) fn poll_left(&mut self, cx: &Context<'_>) -> io::Result<Option<Left>> {
+    pub(crate) fn poll_hangup(&mut self, cx: &Context<'_>) -> io::Result<Option<Hangup>> {
         self.register()?;
-        let (left, replaced) =
-            self.with_slot(|slot| (slot.left, slot.set_waker(Interest::Read, cx.waker())));
+        let (hangup, replaced) =
+            self.with_slot(|slot| (slot.hangup, slot.set_waker(Direction::Read, cx.waker())));
         drop(replaced);
-        Ok(left)
+        Ok(hangup)
     }
 
     fn with_slot<R>(&self, work: impl FnOnce(&mut Slot) -> R) -> R {
@@ -374,7 +379,7 @@ impl<S: mio::event::Source> Source<S> {
     fn register(&mut self) -> io::Result<()> {
         self.handle.assert_current();
         if !self.is_registered {
-            let token = token(self.slot, self.with_slot(|slot| slot.turn));
+            let token = token(self.slot, self.with_slot(|slot| slot.generation));
             self.handle.reactor().registry.register(&mut self.io, token, ALL)?;
             self.is_registered = true;
         }
@@ -382,13 +387,13 @@ impl<S: mio::event::Source> Source<S> {
     }
 }
 
-/// How a peer has left.
+/// How a peer has hung up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Left {
+pub(crate) enum Hangup {
     /// It will send no more, and may still read.
-    ReadClosed,
+    Half,
     /// The connection is reset, or closed in both directions.
-    Broken,
+    Full,
 }
 
 impl<S: mio::event::Source> Drop for Source<S> {
@@ -432,10 +437,10 @@ mod tests {
     #[test]
     fn an_event_of_a_socket_that_is_closed_here_concerns_nobody_else() {
         let event_loop = EventLoop::new(Clock::system()).unwrap();
-        let left = event_loop.run(async {
+        let hangup = event_loop.run(async {
             let ((first, inherited, its_peer), (second, _own, _peer)) = (pair(), pair());
             let mut first = Source::new(first);
-            poll_fn(|cx| Poll::Ready(first.poll_left(cx))).await.unwrap();
+            poll_fn(|cx| Poll::Ready(first.poll_hangup(cx))).await.unwrap();
             let slot = first.slot;
             drop(first);
             let mut second = Source::new(second);
@@ -443,10 +448,10 @@ mod tests {
             // A copy of the descriptor, as a child process has one, keeps the first in the poll.
             drop((its_peer, &inherited));
             crate::rt::sleep(Duration::from_millis(50)).await;
-            let left = poll_fn(|cx| Poll::Ready(second.poll_left(cx))).await.unwrap();
+            let hangup = poll_fn(|cx| Poll::Ready(second.poll_hangup(cx))).await.unwrap();
             drop(inherited);
-            left
+            hangup
         });
-        assert_eq!(left.unwrap(), None);
+        assert_eq!(hangup.unwrap(), None);
     }
 }

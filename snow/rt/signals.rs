@@ -27,7 +27,7 @@ impl Signals {
 
 #[cfg(unix)]
 mod heard {
-    use crate::rt::{Interest, Source, StopSignal, Stopping};
+    use crate::rt::{Direction, Source, StopSignal, Stopping};
     use signal_hook::{SigId, consts, flag, low_level};
     use std::{
         future::{pending, poll_fn},
@@ -166,10 +166,10 @@ mod heard {
         source: &mut Source<mio::net::UnixStream>,
         cx: &Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while source.poll_ready(Interest::Read, cx)? {
+        while source.poll_ready(Direction::Read, cx)? {
             match source.io().read(&mut [0]) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    source.set_blocked(Interest::Read);
+                    source.set_blocked(Direction::Read);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => return Poll::Ready(outcome.map(drop)),

@@ -84,7 +84,7 @@ impl Connection {
             return Meanwhile::Answered(worker.answer_shutdown());
         }
         let stalls = pending.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls);
-        if self.poll_left(&mut pending.grace, stalls, cx) {
+        if self.poll_hangup(&mut pending.grace, stalls, cx) {
             return Meanwhile::Left;
         }
         self.deadline.set(pending.until.min(pending.grace).min(stalls));

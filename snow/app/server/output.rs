@@ -9,7 +9,7 @@ use crate::{
     app::worker::Held,
     http::{Content, MakeTrailers, Pieces},
     net::{Scratch, Stream},
-    rt::{Left, Time, panic_message},
+    rt::{Hangup, Time, panic_message},
 };
 use http::StatusCode;
 use std::{
@@ -314,7 +314,7 @@ impl Connection {
     /// Waits for content that is not made yet.
     fn poll_unmade(&mut self, outgoing: &mut Outgoing, cx: &mut Context<'_>) -> Poll<Wait> {
         let feed_stalls = outgoing.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls);
-        if self.poll_left(&mut outgoing.grace, feed_stalls, cx) {
+        if self.poll_hangup(&mut outgoing.grace, feed_stalls, cx) {
             return Poll::Ready(self.abandon(outgoing));
         }
         self.deadline.set(feed_stalls.min(outgoing.grace));
@@ -399,17 +399,17 @@ impl Connection {
     /// which may be a half-close, the grace begins.
     ///
     /// `reads_until` is [`Time::NEVER`] while no content is being read.
-    pub(super) fn poll_left(
+    pub(super) fn poll_hangup(
         &mut self,
         grace: &mut Time,
         reads_until: Time,
         cx: &mut Context<'_>,
     ) -> bool {
-        match self.stream.poll_left(cx) {
-            Poll::Ready(Left::Broken) => return true,
+        match self.stream.poll_hangup(cx) {
+            Poll::Ready(Hangup::Full) => return true,
             // What it has sent is still to be read.
-            Poll::Ready(Left::ReadClosed) if reads_until < Time::NEVER => *grace = Time::NEVER,
-            Poll::Ready(Left::ReadClosed) => {
+            Poll::Ready(Hangup::Half) if reads_until < Time::NEVER => *grace = Time::NEVER,
+            Poll::Ready(Hangup::Half) => {
                 let until = self.now() + self.worker.app.config.half_close_grace;
                 *grace = until.min(*grace);
             }
