@@ -66,13 +66,12 @@ impl Connection {
         if self.worker.is_stopping() {
             self.conn.set_last();
         }
+        if self.worker.is_overfull() && may_be_kept(&response.body.0) {
+            return self.refuse(overfull(), Some(exchange), output);
+        }
         match &response.body.0 {
             Content::Stream(_) | Content::File(_) => {
                 self.respond_in_pieces(response, exchange, feed, output)
-            }
-            // There is no room to keep what the peer does not take at once.
-            Content::Owned(bytes) if bytes.len() > COPIED_CONTENT && self.worker.is_overfull() => {
-                self.refuse(overfull(), Some(exchange), output)
             }
             Content::Empty | Content::Static(_) | Content::Owned(_) | Content::Shared(_) => {
                 self.respond_whole(response, exchange, output)
@@ -117,13 +116,9 @@ impl Connection {
         feed: Option<Box<Feed>>,
         output: &mut Vec<u8>,
     ) -> Step {
-        let is_stream = matches!(response.body.0, Content::Stream(_));
-        if is_stream && self.worker.is_overfull() {
-            return self.refuse(overfull(), Some(exchange), output);
-        }
         let (worker, conn) = (&self.worker, &mut self.conn);
         let may_read = feed.as_ref().is_some_and(|feed| !feed.to.is_abandoned());
-        if may_read && is_stream {
+        if may_read && matches!(response.body.0, Content::Stream(_)) {
             // The stream may be made of the content: now is the last moment to ask for it.
             conn.write_continue(output);
         }
@@ -187,6 +182,16 @@ impl Connection {
             After::Close { lingers: true } => ending(End::Linger),
             After::Close { lingers: false } => ending(End::Answered),
         }
+    }
+}
+
+/// Returns whether content is memory of the worker's while the peer does not take it.
+#[cold]
+fn may_be_kept(content: &Content) -> bool {
+    match content {
+        Content::Owned(bytes) => bytes.len() > COPIED_CONTENT,
+        Content::Stream(_) => true,
+        Content::Empty | Content::Static(_) | Content::Shared(_) | Content::File(_) => false,
     }
 }
 
