@@ -204,6 +204,43 @@ fn a_test_client_may_be_a_variable_of_its_thread() {
     thread.join().unwrap();
 }
 
+/// Settling is for what can be done, and not for ever.
+#[test]
+fn settling_ends_though_a_task_wakes_itself_for_ever() {
+    let (flag, is_asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (its, asks) = (Arc::clone(&flag), Arc::clone(&is_asked));
+    let spin = move |_: Request| {
+        let (its, asks) = (Arc::clone(&its), Arc::clone(&asks));
+        async move {
+            while !its.load(Ordering::SeqCst) {
+                asks.store(true, Ordering::SeqCst);
+                snow::rt::yield_now().await;
+            }
+            "done"
+        }
+    };
+    let mut client = Snow::new([get("^/$", spin)]).test_client().unwrap();
+    let pending = client.get("/").start();
+    assert!(is_asked.load(Ordering::SeqCst));
+    flag.store(true, Ordering::SeqCst);
+    assert_eq!(client.finish(pending).text(), "done");
+}
+
+#[test]
+fn what_is_due_happens_while_blocking_work_waits_for_it() {
+    let handler = async |_: Request| {
+        let (go, goes) = std::sync::mpsc::channel();
+        snow::spawn(async move {
+            snow::sleep(Duration::ZERO).await;
+            go.send(()).unwrap();
+        })
+        .detach();
+        snow::unblock(move || goes.recv().is_ok()).await.to_string()
+    };
+    let mut client = Snow::new([get("^/$", handler)]).test_client().unwrap();
+    assert_eq!(client.get("/").send().text(), "true");
+}
+
 /// However much that is.
 #[test]
 fn settling_does_all_that_can_be_done_without_time() {
@@ -611,17 +648,41 @@ fn blocking_work_of_another_loop_does_not_hold_the_clock() {
     other.join().unwrap();
 }
 
+/// Gives small pieces for ever.
+struct Crumbs;
+
+impl Stream for Crumbs {
+    type Item = Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(Some(Ok(Bytes::from_static(&[b'x'; 16]))))
+    }
+}
+
+/// Takes 64 KiB at a time, as they fit between it and the server, so often.
+fn take_every(pause: Duration, config: impl FnOnce(&mut Config)) -> bool {
+    let app = Snow::new([get("^/$", |_| Response::stream(Crumbs))]).configure(config);
+    let mut client = app.test_client().unwrap();
+    let mut connection = client.connect();
+    connection.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    (0..60).all(|_| {
+        client.advance(pause);
+        connection.take();
+        !connection.is_closed()
+    })
+}
+
+#[test]
+fn a_streams_reader_is_judged_by_all_that_it_takes() {
+    assert!(take_every(secs(10), |_| {}), "6,500 bytes a second are 25 times the minimum");
+    assert!(take_every(secs(10), |config| config.min_write_rate = 6000));
+    assert!(!take_every(secs(10), |config| config.min_write_rate = 7000));
+}
+
 /// However small its pieces are: the rate is that of the whole response.
 #[test]
 fn a_stream_whose_reader_is_too_slow_is_given_up() {
-    struct Endless;
-    impl Stream for Endless {
-        type Item = Result<Bytes>;
-        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-            Poll::Ready(Some(Ok(Bytes::from_static(&[b'x'; 16]))))
-        }
-    }
-    let app = Snow::new([get("^/$", |_| Response::stream(Endless))]).workers(1);
+    let app = Snow::new([get("^/$", |_| Response::stream(Crumbs))]).workers(1);
     let app = app.configure(|config| {
         config.write_timeout = millis(400);
         config.min_write_rate = 1 << 30;

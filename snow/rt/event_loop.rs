@@ -32,6 +32,10 @@ const ROUNDS_PER_TICK: usize = 2;
 /// a processor.
 const STANDSTILL: Duration = Duration::from_millis(50);
 
+/// How many ticks in a row a busy loop with a virtual clock puts off what is due: a task that wakes itself
+/// for ever is not all that there is.
+const TICKS_PUT_OFF: u32 = 10_000;
+
 /// How long a loop with a virtual clock waits for other threads before it looks again.
 const VIRTUAL_PATIENCE: Duration = Duration::from_millis(1);
 
@@ -203,6 +207,8 @@ pub(crate) struct EventLoop {
     handle: Handle,
     /// Wakes the future that the loop was asked to run.
     root: Arc<Root>,
+    /// For how many ticks in a row what is due on a virtual clock has been put off.
+    put_off: Cell<u32>,
 }
 
 impl EventLoop {
@@ -218,7 +224,7 @@ impl EventLoop {
         let root = Arc::new(Root { woken: AtomicBool::new(true), inbox: Arc::clone(&inbox) });
         let inner =
             Inner { reactor, timers: Timers::new().into(), tasks: Tasks::new(inbox), clock, now };
-        Ok(EventLoop { handle: Handle(Rc::new(inner)), root })
+        Ok(EventLoop { handle: Handle(Rc::new(inner)), root, put_off: Cell::new(0) })
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -284,7 +290,10 @@ impl EventLoop {
             return inner.reactor.wait(next.map(|deadline| deadline.since(now)));
         }
         // Virtual time stands still while blocking work is queued or running, and until events are handled.
-        let Some(deadline) = next.filter(|_| super::blocking::is_idle(inner.tasks.inbox())) else {
+        let may_come = |deadline: &Time| {
+            *deadline <= inner.clock.now() || super::blocking::is_idle(inner.tasks.inbox())
+        };
+        let Some(deadline) = next.filter(may_come) else {
             inner.reactor.wait(Some(VIRTUAL_PATIENCE))?;
             // The root future may want to give up, in real time, on something that never comes.
             self.root.woken.store(true, Ordering::SeqCst);
@@ -305,8 +314,11 @@ impl EventLoop {
 
     fn fire_timers(&self) -> io::Result<()> {
         let inner = &*self.handle.0;
-        if matches!(inner.clock, Clock::Virtual { .. }) && self.is_busy() {
+        let put_off = self.put_off.take();
+        let is_virtual = matches!(inner.clock, Clock::Virtual { .. });
+        if is_virtual && put_off < TICKS_PUT_OFF && self.is_busy() {
             // Time stands still, and what is due now has its turn when all else is done.
+            self.put_off.set(put_off + 1);
             return Ok(());
         }
         let now = self.read_clock();

@@ -56,6 +56,11 @@ impl Taking {
         self.stalls = now + config.write_timeout;
     }
 
+    /// Notes that it has taken something without being waited for.
+    fn took_at_once(&mut self, count: usize) {
+        self.pace.bytes += count as u64;
+    }
+
     /// Notes that it has taken something.
     pub(super) fn took(&mut self, count: usize, now: Time, config: &Config) {
         self.pace.progress(count as u64, now, config.write_timeout);
@@ -281,14 +286,19 @@ impl Connection {
                     return Poll::Ready(wait.unwrap_or_default());
                 }
                 // Nothing more is made before the peer has taken what was.
+                let len = output.len();
                 match self.poll_output(output, cx) {
-                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Ok(())) => {
+                        if let Some(taking) = &mut outgoing.taking {
+                            taking.took_at_once(len);
+                        }
+                    }
                     Poll::Ready(Err(error)) => {
                         self.abandon(outgoing);
                         return Poll::Ready(self.give_up(&error));
                     }
                     Poll::Pending => {
-                        self.resume_taking(outgoing);
+                        self.resume_taking(outgoing, len);
                         return Poll::Pending;
                     }
                 }
@@ -303,9 +313,10 @@ impl Connection {
     }
 
     /// Judges what was just kept of a stream together with all that was kept of it before.
-    fn resume_taking(&mut self, outgoing: &mut Outgoing) {
+    fn resume_taking(&mut self, outgoing: &mut Outgoing, len: usize) {
         let now = self.now();
         if let (Some(outbox), Some(mut taking)) = (&mut self.outbox, outgoing.taking.take()) {
+            taking.took_at_once(len.saturating_sub(outbox.bytes.len()));
             taking.resume(now, &self.worker.app.config);
             outbox.taking = taking;
         }
