@@ -237,9 +237,6 @@ impl Config {
             (None, Some((name, value, most))) => {
                 format!("{name} is {value}, and must be at most {most}")
             }
-            (None, None) if self.backlog < 0 => {
-                format!("backlog is {}, and must not be negative", self.backlog)
-            }
             (None, None) => return Ok(()),
         };
         Err(Error::new(ErrorKind::Config, fault))

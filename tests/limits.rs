@@ -423,7 +423,7 @@ fn shared_content_that_waits_is_not_memory_held() {
 #[test]
 fn a_limit_that_nothing_could_be_served_with_is_refused() {
     type Configure = fn(&mut Config);
-    let cases: [(Configure, &str); 14] = [
+    let cases: [(Configure, &str); 13] = [
         (|config| config.workers = 0, "workers is 0, and must be at least 1"),
         (|config| config.max_target_bytes = 0, "max_target_bytes is 0, and must be at least 1"),
         (|config| config.max_head_bytes = 0, "max_head_bytes is 0, and must be at least 1"),
@@ -441,7 +441,6 @@ fn a_limit_that_nothing_could_be_served_with_is_refused() {
         ),
         (|config| config.max_headers = 129, "max_headers is 129, and must be at most 128"),
         (|config| config.max_trailers = 129, "max_trailers is 129, and must be at most 128"),
-        (|config| config.backlog = -1, "backlog is -1, and must not be negative"),
         (|config| config.max_trailers = 0, ""),
         (|config| config.max_headers = 128, ""),
     ];
@@ -450,4 +449,33 @@ fn a_limit_that_nothing_could_be_served_with_is_refused() {
         assert!(error.as_ref().is_none_or(|error| error.kind() == snow::ErrorKind::Config));
         assert_eq!(error.map(|error| error.to_string()).unwrap_or_default(), line);
     }
+}
+
+#[test]
+fn a_worker_that_is_full_refuses_what_would_take_memory() {
+    let routes = [
+        get("^/own$", |_| vec![b'x'; 1 << 20]),
+        get("^/shared$", |_| Response::bytes(&[b'x'; 32 << 10][..])),
+        get("^/file$", |_| Response::file("Cargo.toml")),
+        get("^/$", |_| "hello"),
+    ];
+    let app = Snow::new(routes).configure(|config| config.max_buffered_bytes = 256 << 10);
+    let mut client = app.test_client().unwrap();
+    let deaf = client.connect();
+    deaf.write(b"GET /own HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.settle();
+    for (method, path, status) in [
+        ("GET", "/own", 503),
+        // Here it is read and not sent by the kernel.
+        ("GET", "/file", 503),
+        ("HEAD", "/own", 200),
+        ("HEAD", "/file", 200),
+        ("GET", "/shared", 200),
+        ("GET", "/", 200),
+    ] {
+        assert_eq!(client.request(method, path).send().status(), status, "{method} {path}");
+    }
+    drop(deaf);
+    assert_eq!(client.get("/own").send().status(), 200);
+    assert_eq!(client.get("/file").send().status(), 200);
 }

@@ -209,6 +209,11 @@ impl Conn {
         matches!(self.reading, Reading::Content { is_continue_due: true, .. })
     }
 
+    /// Returns whether the answer that is owed is one to `HEAD`, which has no content.
+    pub(crate) fn answers_head(&self) -> bool {
+        matches!(&self.writing, Writing::Response(owed) if owed.is_head)
+    }
+
     /// Lets the connection end with the answer that is owed.
     pub(crate) fn set_last(&mut self) {
         match &mut self.writing {

@@ -14,10 +14,11 @@ use std::{borrow::Cow, fmt, fs::File, panic::Location, path::PathBuf, pin::Pin};
 /// - `Date`, `Transfer-Encoding` and `Keep-Alive`.
 /// - `Connection`. The option `close` is heeded: the connection ends after this answer.
 /// - `Content-Length`, which is that of the content. On a [stream](Response::stream) it is taken as a
-///   promise, and kept or visibly broken; on an answer to `HEAD` without content it is sent as it is.
+///   promise, and kept or visibly broken: the last byte is sent when the stream has ended. On an answer to
+///   `HEAD` without content it is sent as it is.
 ///
-/// All others are sent as they are, `Upgrade` with the `Connection: upgrade` that it takes. A `Server` field is sent beside that of
-/// [`Config::server_header`](crate::Config::server_header): set one of them only.
+/// All others are sent as they are, `Upgrade` with the `Connection: upgrade` that it takes. A `Server` field
+/// is sent beside that of [`Config::server_header`](crate::Config::server_header): set one of them only.
 ///
 /// # Examples
 ///

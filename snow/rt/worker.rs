@@ -105,7 +105,8 @@ impl Drop for StopOnPanic<'_> {
 /// Runs `main(n)` for each `n` below `count` on a loop and a thread of its own, the first on this
 /// thread, until all have returned.
 ///
-/// A worker that cannot start or whose loop fails stops the others.
+/// A worker that cannot start or whose loop fails stops the others; one whose `main` fails has them finish
+/// what they are at.
 ///
 /// # Errors
 ///
@@ -121,11 +122,14 @@ where
 {
     let run_one = |index: usize| {
         let _guard = StopOnPanic(stop);
-        let outcome = EventLoop::new(Clock::system()).and_then(|it| it.run(main(index))?);
-        if outcome.is_err() {
-            stop.stop(Stopping::Now);
+        let ended = EventLoop::new(Clock::system()).and_then(|it| it.run(main(index)));
+        match &ended {
+            Ok(Ok(())) => {}
+            // The others finish what they are at.
+            Ok(Err(_)) => stop.stop(Stopping::Gracefully),
+            Err(_) => stop.stop(Stopping::Now),
         }
-        outcome
+        ended?
     };
     thread::scope(|scope| {
         let mut outcome = Ok(());
@@ -153,7 +157,29 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::pin::pin;
+    use crate::rt::timeout;
+    use std::{
+        pin::pin,
+        sync::atomic::{AtomicBool, Ordering},
+        time::Duration,
+    };
+
+    #[test]
+    fn a_worker_that_fails_lets_the_others_finish() {
+        let signal = StopSignal::default();
+        let has_finished = AtomicBool::new(false);
+        let outcome = run_workers(2, &signal, async |index| {
+            if index == 0 {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            signal.wait(Stopping::Gracefully).await;
+            let rest = timeout(Duration::from_millis(100), signal.wait(Stopping::Now)).await;
+            has_finished.store(rest.is_err(), Ordering::SeqCst);
+            Ok(())
+        });
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert!(has_finished.load(Ordering::SeqCst), "it was cut");
+    }
 
     #[test]
     fn who_waits_no_longer_is_forgotten() {

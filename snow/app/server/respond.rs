@@ -66,7 +66,7 @@ impl Connection {
         if self.worker.is_stopping() {
             self.conn.set_last();
         }
-        if self.worker.is_overfull() && may_be_kept(&response.body.0) {
+        if self.worker.is_overfull() && self.may_keep(&response.body.0) {
             return self.refuse(overfull(), Some(exchange), output);
         }
         match &response.body.0 {
@@ -77,6 +77,18 @@ impl Connection {
                 self.respond_whole(response, exchange, output)
             }
         }
+    }
+
+    /// Returns whether content takes memory of the worker's while the peer does not take it.
+    #[cold]
+    fn may_keep(&self, content: &Content) -> bool {
+        let is_much = match content {
+            Content::Owned(bytes) => bytes.len() > COPIED_CONTENT,
+            Content::Stream(_) => true,
+            Content::File(_) => !self.stream.sends_files(),
+            Content::Empty | Content::Static(_) | Content::Shared(_) => false,
+        };
+        is_much && !self.conn.answers_head()
     }
 
     /// Writes a response whose content is in memory.
@@ -182,16 +194,6 @@ impl Connection {
             After::Close { lingers: true } => ending(End::Linger),
             After::Close { lingers: false } => ending(End::Answered),
         }
-    }
-}
-
-/// Returns whether content is memory of the worker's while the peer does not take it.
-#[cold]
-fn may_be_kept(content: &Content) -> bool {
-    match content {
-        Content::Owned(bytes) => bytes.len() > COPIED_CONTENT,
-        Content::Stream(_) => true,
-        Content::Empty | Content::Static(_) | Content::Shared(_) | Content::File(_) => false,
     }
 }
 
