@@ -997,19 +997,21 @@ fn fields_that_are_for_the_next_hop() {
         get("^/list$", with("connection", "keep-alive , CLOSE")),
         get("^/other$", with("connection", "closed")),
         get("^/upgrade$", with("upgrade", "h2c")),
+        get("^/both$", move |req| with("upgrade", "h2c")(req).header("connection", "close")),
     ]));
     for (path, connection) in [
         ("/close", Some("close")),
         ("/list", Some("close")),
         ("/other", None),
         ("/upgrade", Some("upgrade")),
+        ("/both", Some("close, upgrade")),
     ] {
         let mut client = Client::connect(server.local_addr());
         let answer = client.get(path);
         answer.expect(200, "hello");
         assert_eq!(answer.field("connection"), connection, "{path}");
         match connection {
-            Some("close") => client.expect_end(),
+            Some("close" | "close, upgrade") => client.expect_end(),
             _ => client.get(path).expect(200, "hello"),
         }
     }

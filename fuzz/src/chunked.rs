@@ -15,7 +15,7 @@ pub enum Verdict {
 }
 
 /// Fields that are dropped where they stand behind the content.
-const DROPPED: [&str; 20] = [
+const DROPPED: [&str; 32] = [
     "authorization",
     "cache-control",
     "connection",
@@ -25,17 +25,29 @@ const DROPPED: [&str; 20] = [
     "content-type",
     "cookie",
     "expect",
+    "forwarded",
     "host",
     "if-match",
+    "if-modified-since",
     "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
     "max-forwards",
+    "pragma",
+    "proxy-authenticate",
     "proxy-authorization",
+    "proxy-connection",
     "range",
     "set-cookie",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "www-authenticate",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
 ];
 
 /// Takes the framing off `input`.

@@ -47,7 +47,9 @@ pub fn read(output: &[u8], asked: Asked, is_closed: bool) -> Option<Answer> {
     let fields = lines[1..].iter().map(|line| syntax::field(line).expect("a malformed field"));
     let fields: Vec<Field> = fields.collect();
     check_fields(status, &fields, asked);
-    let is_last = values(&fields, "connection").contains(&&b"close"[..]);
+    let connection = values(&fields, "connection");
+    let mut options = connection.iter().flat_map(|value| value.split(|byte| *byte == b','));
+    let is_last = options.any(|option| option.trim_ascii() == b"close");
     let rest = &output[end + 4..];
     let (content, len, is_complete) = content(status, &fields, asked, rest, is_closed);
     let len = end + 4 + len;

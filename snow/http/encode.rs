@@ -103,8 +103,9 @@ pub(crate) fn write_head(
         (true, Version::Http11) => {}
     }
     if names_upgrades {
-        // It is for the next hop, and has to say so (RFC 9110, section 7.8).
-        out.extend_from_slice(b"\r\nConnection: upgrade");
+        // The field is for the next hop, and has to say so (RFC 9110, section 7.8).
+        let is_alone = owed.is_keep_alive && owed.version == Version::Http11;
+        out.extend_from_slice(if is_alone { b"\r\nConnection: upgrade" } else { b", upgrade" });
     }
     out.extend_from_slice(b"\r\n\r\n");
     framing
