@@ -183,7 +183,7 @@ fn a_sleep_on_another_loop_than_its_own_says_so() {
     let panic = panic_of(|| block_on(timeout(millis(50), long)));
     assert_eq!(
         panic.downcast_ref(),
-        Some(&"a socket or a sleep is waited for on another loop than its own")
+        Some(&"a socket or a sleep is used on another loop than the one it was made on")
     );
 }
 

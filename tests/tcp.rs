@@ -406,7 +406,7 @@ fn waiting_on_a_loop_that_is_not_the_sockets_own_panics() {
     let waited = catch_unwind(AssertUnwindSafe(|| run(client.read(&mut [0]))));
     let panic = waited.expect_err("nothing would ever wake it");
     let words = panic.downcast_ref::<&str>().copied().unwrap_or_default();
-    assert!(words.contains("another loop than its own"), "{words}");
+    assert!(words.contains("another loop than the one it was made on"), "{words}");
     drop(served);
 }
 

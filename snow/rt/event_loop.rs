@@ -83,7 +83,10 @@ impl Handle {
         let is_current = CURRENT.with_borrow(|current| {
             current.as_ref().is_some_and(|current| Rc::ptr_eq(&current.0, &self.0))
         });
-        assert!(is_current, "a socket or a sleep is waited for on another loop than its own");
+        assert!(
+            is_current,
+            "a socket or a sleep is used on another loop than the one it was made on"
+        );
     }
 
     /// Queues a woken task without locks, if its loop is the one that runs on this thread.
