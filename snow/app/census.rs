@@ -53,6 +53,7 @@ impl Census {
 
     /// Counts a connection in, unless its client has too many.
     pub(super) fn enter(&self, client: Option<IpAddr>, most: usize) -> bool {
+        // Without an address there is nothing to lock for.
         let is_welcome = client.is_none() || self.clients().enter(client, most);
         self.all.fetch_add(usize::from(is_welcome), Ordering::Relaxed);
         is_welcome

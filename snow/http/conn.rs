@@ -381,6 +381,7 @@ impl Conn {
         self.writing = Writing::Closed;
     }
 }
+
 fn too_long() -> Error {
     Error::new(ErrorKind::Handler, "a body stream is longer than the declared Content-Length")
 }

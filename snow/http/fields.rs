@@ -219,10 +219,10 @@ impl Fields {
 fn no_fields<T>(input: &[u8], most: usize, outcome: httparse::Result<T>) -> Result<Option<usize>> {
     // A bare line feed, which `httparse` takes for a line's end, is the fault that comes first, unless
     // it is behind the field that is one too many, or behind the head.
-    let is_behind = |at: usize| input[..at].ends_with(b"\r\n\r");
-    let mut line_feeds = memchr::memchr_iter(b'\n', input).take(most + 2);
-    let first = line_feeds.find(|&at| !input[..at].ends_with(b"\r") || is_behind(at));
-    match (first.filter(|&at| !is_behind(at)), outcome) {
+    let line_feeds = memchr::memchr_iter(b'\n', input).take(most + 2);
+    let mut of_head = line_feeds.take_while(|&at| !input[..at].ends_with(b"\r\n\r"));
+    let bare = of_head.find(|&at| !input[..at].ends_with(b"\r"));
+    match (bare, outcome) {
         (Some(at), _) => Err(bare_line_feed(at)),
         (None, Err(error)) => Err(field_error(error)),
         (None, Ok(_)) => Ok(None),
