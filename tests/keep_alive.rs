@@ -9,11 +9,11 @@ use edge::{
     Outcome::{self, Either, Kept, Last, Says},
     check, join, row,
 };
-use snow::{Request, Snow, route};
+use snow::{Counters, Request, Snow, route};
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
-    sync::{Mutex, mpsc},
+    sync::{Mutex, OnceLock, mpsc},
     time::{Duration, Instant},
 };
 use util::{Client, PATIENCE, serve};
@@ -534,4 +534,20 @@ fn options_of_the_connection_belong_to_one_request() {
         row("9112 9.3", &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], kept),
         row("9112 9.3", &b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x\r\n\r\n"[..], Either(&[200])),
     ]);
+}
+
+#[test]
+fn who_is_there_with_a_request_is_answered_before_the_next_is_accepted() {
+    static COUNTERS: OnceLock<Counters> = OnceLock::new();
+    let connections = |_: Request| COUNTERS.get().unwrap().connections().to_string();
+    let server = Snow::new([route("^/$", connections)]).workers(1).bind("127.0.0.1:0").unwrap();
+    COUNTERS.set(server.counters()).unwrap();
+    let mut clients = [0, 1, 2].map(|_| Client::connect(server.local_addr()));
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    }
+    let _running = server.start().unwrap();
+    for client in &mut clients {
+        client.read().expect(200, "1");
+    }
 }

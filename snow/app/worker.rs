@@ -11,10 +11,7 @@ use crate::{
     Error, ErrorKind,
     http::{Context, PartsKeeper, Preface, Request, Response, reason_text},
     net::{ACCEPTS_PER_TURN, LastLook, Listener, TcpListener, Transport, client_of},
-    rt::{
-        Handle, StopSignal, Stopping, Time, panic_message, race, spawn, spawn_unpin, timeout,
-        yield_now,
-    },
+    rt::{Handle, StopSignal, Stopping, Time, panic_message, race, spawn, timeout, yield_now},
 };
 use http::{StatusCode, header};
 use std::{
@@ -444,7 +441,10 @@ fn poll_next<L: Listener>(
 
 fn welcome(stream: Transport, remote: Option<SocketAddr>, worker: &Rc<Worker>) {
     if worker.enter(remote) {
-        spawn_unpin(Connection::new(stream, remote, Rc::clone(worker))).detach();
+        // Its request is usually there. While it is answered, the next client arrives: that one is accepted
+        // with no wait, and no look that finds nobody, in between.
+        let connection = Connection::new(stream, remote, Rc::clone(worker));
+        worker.handle.spawn_begun(connection).detach();
     } else if let Some(remote) = remote {
         log::debug!("{remote}: refused: too many connections from this address");
     }

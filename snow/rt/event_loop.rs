@@ -24,7 +24,7 @@ use std::{
 /// sockets and timers again.
 ///
 /// A task that wakes itself for ever has its next turn in the next round, behind everybody else. The
-/// second round is for what the first has begun: a connection that was accepted is read at once.
+/// second round is for what the first has begun: what was spawned or woken has its turn at once.
 const TASKS_PER_ROUND: usize = 512;
 const ROUNDS_PER_TICK: usize = 2;
 
@@ -125,6 +125,16 @@ impl Handle {
         F::Output: 'static,
     {
         self.0.tasks.spawn(self.clone(), future)
+    }
+
+    /// As [`spawn_unpin`](Handle::spawn_unpin), but the task's first turn is at once, in that of the task
+    /// which spawns it.
+    pub(crate) fn spawn_begun<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future + Unpin + 'static,
+        F::Output: 'static,
+    {
+        self.0.tasks.spawn_begun(self.clone(), future)
     }
 
     /// Returns the time of this tick.

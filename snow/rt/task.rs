@@ -118,6 +118,29 @@ impl Tasks {
         F: Future + Unpin + 'static,
         F::Output: 'static,
     {
+        let (runnable, task) = self.make(handle, future);
+        runnable.schedule();
+        task
+    }
+
+    /// Spawns a task whose first turn is at once, in that of the task which spawns it.
+    pub(super) fn spawn_begun<F>(&self, handle: Handle, future: F) -> Task<F::Output>
+    where
+        F: Future + Unpin + 'static,
+        F::Output: 'static,
+    {
+        let (runnable, task) = self.make(handle, future);
+        let steps = self.steps.take();
+        runnable.run();
+        self.steps.set(steps);
+        task
+    }
+
+    fn make<F>(&self, handle: Handle, future: F) -> (Runnable, Task<F::Output>)
+    where
+        F: Future + Unpin + 'static,
+        F::Output: 'static,
+    {
         let mut alive = self.alive.borrow_mut();
         let entry = alive.vacant_entry();
         let guarded = Guarded {
@@ -128,9 +151,7 @@ impl Tasks {
         let (runnable, task) = async_task::Builder::new()
             .spawn_local(move |()| guarded, move |runnable| inbox.push(runnable));
         entry.insert(runnable.waker());
-        drop(alive);
-        runnable.schedule();
-        Task { task: Some(task.fallible()) }
+        (runnable, Task { task: Some(task.fallible()) })
     }
 
     /// Polls up to `budget` of the tasks that are woken now, and not those that they wake; true when
@@ -347,5 +368,53 @@ impl<T> Drop for Task<T> {
         if let Some(task) = self.task.take() {
             task.detach();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rt::{Handle, block_on, yield_now};
+    use std::{cell::Cell, rc::Rc};
+
+    #[test]
+    fn a_task_that_is_spawned_begun_has_had_its_first_turn() {
+        block_on(async {
+            let turns = Rc::new(Cell::new(0));
+            let counted = Rc::clone(&turns);
+            let task = Handle::current().spawn_begun(Box::pin(async move {
+                counted.set(1);
+                yield_now().await;
+                counted.set(2);
+                "done"
+            }));
+            assert_eq!(turns.get(), 1);
+            assert_eq!(task.await, "done");
+            assert_eq!(turns.get(), 2);
+        });
+    }
+
+    #[test]
+    fn the_steps_of_a_task_that_is_spawned_begun_are_its_own() {
+        block_on(async {
+            let handle = Handle::current();
+            handle.tasks().begin_turn();
+            handle.tasks().count_step();
+            let of_task = Handle::current();
+            let spawned = handle.spawn_begun(Box::pin(async move {
+                let before = of_task.tasks().steps.get();
+                of_task.tasks().count_step();
+                before
+            }));
+            assert_eq!(handle.tasks().steps.get(), 1);
+            assert_eq!(spawned.await, 0);
+        });
+    }
+
+    #[test]
+    fn a_panic_of_a_task_that_is_spawned_begun_is_its_own() {
+        block_on(async {
+            let task = Handle::current().spawn_begun(Box::pin(async { panic!("on purpose") }));
+            assert!(task.is_finished());
+        });
     }
 }
