@@ -19,6 +19,9 @@ pub(crate) struct Pattern {
     text: String,
     /// What every path that matches begins with.
     literal: Box<[u8]>,
+    /// What every path ends with that matches by runs or an engine: where many patterns begin alike, as
+    /// below `/([^/]+)/`, most are told by it.
+    end: Box<[u8]>,
     shape: Shape,
 }
 
@@ -115,7 +118,12 @@ impl Pattern {
                 }
             },
         };
-        Ok(Pattern { text: format!("{prefix}{text}"), literal: literal.into(), shape })
+        Ok(Pattern {
+            text: format!("{prefix}{text}"),
+            literal: literal.into(),
+            end: literal_end(rest).into(),
+            shape,
+        })
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -148,6 +156,7 @@ impl Pattern {
         match &self.shape {
             Shape::Exact => path == &*self.literal,
             Shape::Prefix => path.starts_with(&self.literal),
+            Shape::Runs(_) | Shape::Regex(_) if !path.ends_with(&self.end) => false,
             Shape::Runs(runs) => runs.find(path, self.literal.len(), |_| {}).is_some(),
             Shape::Regex(engine) => {
                 let input = engine.input(path).earliest(true);
@@ -178,6 +187,7 @@ impl Pattern {
                 groups.push(Some(Span::from(0..self.literal.len())));
                 true
             }
+            Shape::Runs(_) | Shape::Regex(_) if !path.ends_with(&self.end) => false,
             Shape::Runs(runs) => runs.matches_into(path, self.literal.len(), groups),
             Shape::Regex(engine) => engine.matches_into(number, path, caches, groups),
         }
@@ -258,6 +268,17 @@ fn split_literal(hir: &Hir) -> (&[u8], &[Hir]) {
     }
 }
 
+/// Returns the literal that the parts of an expression end with, if what they match ends there.
+fn literal_end(parts: &[Hir]) -> &[u8] {
+    match parts {
+        [.., last, end] if *end.kind() == HirKind::Look(Look::End) => match last.kind() {
+            HirKind::Literal(literal) => &literal.0,
+            _ => &[],
+        },
+        _ => &[],
+    }
+}
+
 /// Returns what all that an expression matches begins with, as far as that is easily told.
 fn common_start(hir: &Hir) -> &[u8] {
     match hir.kind() {
@@ -295,16 +316,76 @@ mod tests {
         expect("^/([^/]+)a/$", "/", true);
         expect("^/([^/]+)([0-9]+)$", "/", true);
         expect("^/([0-9]+?)$", "/", true);
-        expect("^/([0-9]{1,3})$", "/", true);
+        expect("^/([0-9]{1,3})$", "/", false);
+        expect("^/([0-9]{4})-([0-9]{2})-[a-z]$", "/", false);
+        expect("^/[a-z][a-z0-9-]*$", "/", false);
+        expect("^/items/?$", "/items", false);
+        expect("^/([0-9]+)/?$", "/", false);
+        expect("^/([0-9]{1,3})[0-9]$", "/", true);
+        expect("^/([0-9]{2,3})0$", "/", true);
+        expect("^/([0-9]*)0?$", "/", true);
+        expect("^/a/?b$", "/a", true);
+        expect("^/a(/)?$", "/a", true);
+        expect("^/a(/?)$", "/a", true);
+        expect("^/a/??$", "/a", true);
         expect("^/([0-9]+|x)$", "/", true);
         expect(r"^/([0-9]+)\b$", "/", true);
         expect(r"^/a\.b$", "/a.b", false);
         expect("^/a|^/b", "/", true);
         expect("^/(users/|user/)[0-9]", "/", true);
         expect("^/(?<one>/x)?", "/", true);
-        expect("(?i)^/a$", "/", true);
+        expect("(?i)^/a$", "/", false);
         expect("", "", false);
         expect("^$", "", false);
+    }
+
+    #[test]
+    fn what_needs_no_engine_matches_as_an_engine_would() {
+        let patterns = [
+            "^/([0-9]{1,3})$",
+            "^/([0-9]{2})",
+            "^/([0-9]{4})-([0-9]{2})/[a-z]/?$",
+            "^/[a-z][a-z0-9-]*$",
+            "^/([a-z])([a-z0-9-]*)/?$",
+            "^/[0-9]{2}[0-9a-z]{2}$",
+            "^/[0-9]{2}7$",
+            "^/x/?$",
+            "^/x/?",
+            "^/([0-9]*)(?:/y)?$",
+            "^/([0-9]+)/x$",
+            "^/([^/]*)/x",
+        ];
+        let words = ["", "/", "1", "17", "777", "2026", "-", "11", "x", "ab-1", "y", "\u{e9}"];
+        let mut paths = Vec::new();
+        for one in words {
+            for two in words {
+                paths.extend(words.iter().flat_map(|three| {
+                    ["", "/", "/x"].map(|four| format!("/{one}{two}{three}{four}"))
+                }));
+            }
+        }
+        let (mut caches, mut groups) = (Caches::default(), Vec::new());
+        for text in patterns {
+            let pattern = Pattern::new("", text).unwrap();
+            let is_unicode = cfg!(feature = "unicode") && text.contains("[^");
+            assert_eq!(matches!(pattern.shape, Shape::Regex(_)), is_unicode, "{text}");
+            let syntax =
+                regex_automata::util::syntax::Config::new().unicode(cfg!(feature = "unicode"));
+            let engine = Regex::builder().syntax(syntax.utf8(false)).build(text).unwrap();
+            for path in paths.iter().filter(|path| path.as_bytes().starts_with(&pattern.literal)) {
+                let path = path.as_bytes();
+                let mut expected = engine.create_captures();
+                engine.captures(Input::new(path).anchored(Anchored::Yes), &mut expected);
+                let is_match = pattern.matches_into(0, path, &mut caches, &mut groups);
+                assert_eq!(is_match, expected.is_match(), "{text} {path:?}");
+                assert_eq!(pattern.matches(0, path, &mut caches), is_match, "{text} {path:?}");
+                if is_match {
+                    let expected = expected.iter().map(|group| group.map(|group| group.range()));
+                    let found = groups.iter().map(|group| group.map(Span::range));
+                    assert!(found.eq(expected), "{text} {path:?}");
+                }
+            }
+        }
     }
 
     #[test]

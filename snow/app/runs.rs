@@ -1,6 +1,7 @@
 //! Patterns that need no engine: literals, and runs of bytes of a class, each of which can end only
-//! where the next literal begins. `(\d+)$`, `([^/]+)/edit$` and their like are most of what routes are
-//! made of, and one look at each byte matches them.
+//! in one place: where the next literal begins, or after so many bytes. `(\d+)$`, `([^/]+)/edit/?$`,
+//! `\d{4}-\d{2}$` and their like are most of what routes are made of, and one look at each byte matches
+//! them.
 
 use crate::http::Span;
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
@@ -16,10 +17,13 @@ pub(crate) struct Runs {
 
 enum Part {
     Literal(Box<[u8]>),
-    /// As many bytes of a class as there are.
+    /// A literal if it is there; the last of all parts.
+    Optional(Box<[u8]>),
+    /// As many bytes of a class as there are, within bounds.
     Run {
         class: Box<[bool; 256]>,
         least: usize,
+        most: usize,
         is_group: bool,
     },
 }
@@ -42,7 +46,8 @@ impl Runs {
     fn part(&mut self, part: &Hir) -> Option<Part> {
         match part.kind() {
             HirKind::Literal(literal) => Some(Part::Literal(literal.0.clone())),
-            HirKind::Repetition(repetition) => run(repetition, false),
+            HirKind::Class(class) => run(class, 1, Some(1), false),
+            HirKind::Repetition(repetition) => repeated(repetition, false),
             HirKind::Capture(group) => {
                 self.group_names.push(group.name.as_deref().map(String::from));
                 // A group that can never take part has been dropped from the expression, but keeps its
@@ -51,7 +56,8 @@ impl Runs {
                     return None;
                 }
                 match group.sub.kind() {
-                    HirKind::Repetition(repetition) => run(repetition, true),
+                    HirKind::Class(class) => run(class, 1, Some(1), true),
+                    HirKind::Repetition(repetition) => repeated(repetition, true),
                     _ => None,
                 }
             }
@@ -59,16 +65,17 @@ impl Runs {
         }
     }
 
-    /// Adds a part, unless the run before it could end in more than one place.
+    /// Adds a part, unless the one before it could end in more than one place.
     fn push(&mut self, part: Part) -> Option<()> {
-        if let Some(Part::Run { class, .. }) = self.parts.last() {
-            match &part {
-                Part::Literal(literal) if !class[usize::from(literal[0])] => {}
-                Part::Literal(_) | Part::Run { .. } => return None,
+        let is_told = match (self.parts.last(), &part) {
+            (None | Some(Part::Literal(_)), _) => true,
+            (Some(Part::Run { least, most, .. }), _) if least == most => true,
+            (Some(Part::Run { class, .. }), Part::Literal(next) | Part::Optional(next)) => {
+                !class[usize::from(next[0])]
             }
-        }
-        self.parts.push(part);
-        Some(())
+            (Some(Part::Run { .. }), Part::Run { .. }) | (Some(Part::Optional(_)), _) => false,
+        };
+        is_told.then(|| self.parts.push(part))
     }
 
     pub(super) fn group_names(&self) -> &[Option<String>] {
@@ -112,8 +119,11 @@ impl Runs {
             let len = match part {
                 Part::Literal(literal) if rest.starts_with(literal) => literal.len(),
                 Part::Literal(_) => return None,
-                Part::Run { class, least, is_group } => {
-                    let len = rest.iter().take_while(|&&byte| class[usize::from(byte)]).count();
+                Part::Optional(literal) if rest.starts_with(literal) => literal.len(),
+                Part::Optional(_) => 0,
+                Part::Run { class, least, most, is_group } => {
+                    let of_class = rest.iter().take_while(|&&byte| class[usize::from(byte)]);
+                    let len = of_class.take(*most).count();
                     if len < *least {
                         return None;
                     }
@@ -129,20 +139,31 @@ impl Runs {
     }
 }
 
-/// Takes a class that is repeated as often as it can be.
-fn run(repetition: &Repetition, is_group: bool) -> Option<Part> {
-    let bytes = match repetition.sub.kind() {
-        HirKind::Class(Class::Bytes(bytes)) => bytes.clone(),
-        // Characters beyond ASCII are several bytes each.
-        HirKind::Class(Class::Unicode(characters)) => characters.to_byte_class()?,
-        _ => return None,
-    };
-    if !repetition.greedy || repetition.max.is_some() {
+/// Takes what is repeated as often as it can be: a class, or a literal that may be missing.
+fn repeated(repetition: &Repetition, is_group: bool) -> Option<Part> {
+    if !repetition.greedy {
         return None;
     }
+    let (least, most) = (repetition.min as usize, repetition.max.map(|most| most as usize));
+    match repetition.sub.kind() {
+        HirKind::Class(class) => run(class, least, most, is_group),
+        HirKind::Literal(literal) if !is_group && (least, most) == (0, Some(1)) => {
+            Some(Part::Optional(literal.0.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// Takes a class, of which there may be so many bytes.
+fn run(class: &Class, least: usize, most: Option<usize>, is_group: bool) -> Option<Part> {
+    let bytes = match class {
+        Class::Bytes(bytes) => bytes.clone(),
+        // Characters beyond ASCII are several bytes each.
+        Class::Unicode(characters) => characters.to_byte_class()?,
+    };
     let mut class = Box::new([false; 256]);
     for range in bytes.iter() {
         class[usize::from(range.start())..=usize::from(range.end())].fill(true);
     }
-    Some(Part::Run { class, least: repetition.min as usize, is_group })
+    Some(Part::Run { class, least, most: most.unwrap_or(usize::MAX), is_group })
 }
