@@ -122,8 +122,8 @@ impl Runs {
                 Part::Optional(literal) if rest.starts_with(literal) => literal.len(),
                 Part::Optional(_) => 0,
                 Part::Run { class, least, most, is_group } => {
-                    let of_class = rest.iter().take_while(|&&byte| class[usize::from(byte)]);
-                    let len = of_class.take(*most).count();
+                    let rest = &rest[..rest.len().min(*most)];
+                    let len = rest.iter().take_while(|&&byte| class[usize::from(byte)]).count();
                     if len < *least {
                         return None;
                     }
