@@ -16,7 +16,7 @@ use std::{
     sync::{Mutex, OnceLock, mpsc},
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, serve};
+use util::{Client, PATIENCE, serve, wait_until};
 
 type Part = &'static [u8];
 
@@ -304,6 +304,29 @@ fn the_last_answer_is_not_lost_to_what_comes_while_it_is_made() {
             client.read().expect(200, "hello");
             client.expect_end();
         }
+    }
+}
+
+/// Whoever has sent more behind its last request may be sending still: the server reads on for a moment,
+/// however the answer was made.
+#[test]
+fn the_last_answer_lingers_when_more_has_come_behind_its_request() {
+    async fn later(_: Request) -> &'static str {
+        snow::rt::yield_now().await;
+        "hello"
+    }
+    let routes = [route("^/now$", |_: Request| "hello"), route("^/later$", later)];
+    let server = serve(Snow::new(routes));
+    let counters = server.counters();
+    for path in ["/now", "/later"] {
+        let mut client = Client::connect(server.local_addr());
+        client.send(format!("GET {path} HTTP/1.0\r\n\r\nGET / HTTP/1.0\r\n\r\n"));
+        client.read().expect(200, "hello");
+        client.expect_end();
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(counters.connections(), 1, "{path}");
+        drop(client);
+        wait_until("it has left", || counters.connections() == 0);
     }
 }
 

@@ -83,7 +83,10 @@ impl Connection {
         if worker.is_stopping() && pending.later.get().is_parked() {
             return Meanwhile::Answered(worker.answer_shutdown());
         }
-        let stalls = pending.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls);
+        let stalls = pending
+            .feed
+            .as_ref()
+            .map_or(Time::NEVER, |feed| feed.stalls(worker.app.config.body_timeout));
         if self.poll_hangup(&mut pending.grace, stalls, cx) {
             return Meanwhile::Left;
         }

@@ -12,6 +12,7 @@ use std::{
     mem,
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 /// A request whose content has not arrived in full.
@@ -39,14 +40,18 @@ pub(super) struct Feed {
     pub(super) to: BodyFeed,
     /// Bytes of content that are still allowed.
     pub(super) limit: u64,
-    pub(super) pace: Pace,
-    /// Until when more has to come.
-    pub(super) stalls: Time,
+    /// While it is read: the time that the handler takes is not counted.
+    pub(super) pace: Option<Pace>,
     /// What the handler has not read.
     pub(super) held: Held,
 }
 
 impl Feed {
+    /// Returns until when more has to come.
+    pub(super) fn stalls(&self, stall: Duration) -> Time {
+        self.pace.map_or(Time::NEVER, |pace| pace.stalls(stall))
+    }
+
     /// Counts anew what the handler has not read, and has the task woken when that gets less.
     pub(super) fn recount(&mut self, cx: &Context<'_>) {
         self.held.set(self.to.unread(cx));
@@ -130,7 +135,7 @@ impl Connection {
                 let (rate, after) = (config.min_body_rate, config.body_timeout);
                 let is_too_slow = incoming.pace.is_below(rate, after, self.now());
                 // More has to come in this time.
-                self.deadline.set(incoming.pace.seen + after);
+                self.deadline.set(incoming.pace.stalls(after));
                 if is_too_slow || self.deadline.poll_passed(&self.worker.handle, cx).is_ready() {
                     return Poll::Ready(Err(too_slow()));
                 }
@@ -158,20 +163,20 @@ impl Connection {
         feed.recount(cx);
         if !self.conn.is_receiving() || feed.to.is_abandoned() {
             // What nobody reads is thrown away after the answer.
-            feed.stalls = Time::NEVER;
+            feed.pace = None;
             return false;
         }
         if feed.to.poll_wanted(cx).is_ready() {
             self.conn.write_continue(output);
         }
         if self.conn.is_continue_due() {
-            feed.stalls = Time::NEVER;
+            feed.pace = None;
             return false;
         }
         let before = feed.limit;
         if let Err(error) = self.poll_pieces(feed, cx) {
             self.conn.refuse();
-            feed.stalls = Time::NEVER;
+            feed.pace = None;
             feed.to.end(Err(error));
         }
         feed.limit < before
@@ -183,20 +188,16 @@ impl Connection {
         Scratch::with(|Scratch { input, .. }| {
             for _ in 0..READS_PER_TURN {
                 if feed.to.poll_room(cx).is_pending() {
-                    feed.stalls = Time::NEVER;
+                    feed.pace = None;
                     return Ok(());
                 }
                 let inbox = self.take_inbox();
                 let mut rest = &*inbox;
-                if feed.stalls == Time::NEVER {
-                    // Reading begins, or goes on: the time that the handler took is not counted.
-                    feed.pace = Pace::new(self.now());
-                    feed.stalls = self.now() + config.body_timeout;
-                }
+                let now = self.now();
+                let mut pace = *feed.pace.get_or_insert_with(|| Pace::new(now));
                 if rest.is_empty() {
                     match self.stream.poll_read(cx, input) {
                         Poll::Ready(Ok(len)) if len > 0 => {
-                            feed.stalls = self.now() + config.body_timeout;
                             rest = &input[..len];
                         }
                         Poll::Ready(_) => {
@@ -204,23 +205,20 @@ impl Connection {
                             return Err(Error::new(ErrorKind::BadRequest, reason));
                         }
                         Poll::Pending => {
-                            let now = self.now();
-                            let rate = config.min_body_rate;
-                            if feed.stalls <= now
-                                || feed.pace.is_below(rate, config.body_timeout, now)
-                            {
-                                return Err(too_slow());
-                            }
-                            return Ok(());
+                            let (rate, after) = (config.min_body_rate, config.body_timeout);
+                            let is_slow =
+                                pace.stalls(after) <= now || pace.is_below(rate, after, now);
+                            return if is_slow { Err(too_slow()) } else { Ok(()) };
                         }
                     }
                 }
                 let before = feed.limit;
                 self.feed_from(feed, &mut rest)?;
-                feed.pace.progress(before - feed.limit, self.now(), config.body_timeout);
+                pace.progress(before - feed.limit, now, config.body_timeout);
+                feed.pace = Some(pace);
                 self.keep(rest);
                 if !self.conn.is_receiving() {
-                    feed.stalls = Time::NEVER;
+                    feed.pace = None;
                     return Ok(());
                 }
             }

@@ -3,9 +3,7 @@
 //! A file is looked at before it is opened, since opening a pipe or a device has effects, and once more
 //! afterwards, since another may have taken its place.
 
-use super::{
-    Connection, End, Exchange, Halt, Step, Wait, ending, output::Taking, respond::lingering,
-};
+use super::{Connection, End, Exchange, Halt, Pace, Step, Wait, ending};
 use crate::{
     Error, ErrorKind,
     app::{router::RouteNumber, worker::Held},
@@ -45,7 +43,7 @@ pub(super) struct Download {
     pub(super) exchange: Exchange,
     pub(super) status: StatusCode,
     /// Since the peer was first waited for.
-    taking: Option<Taking>,
+    pace: Option<Pace>,
 }
 
 /// A part of a file that is being read on the pool.
@@ -57,7 +55,7 @@ struct Piece {
 impl Download {
     pub(super) fn new(file: File, len: u64, exchange: Exchange, status: StatusCode) -> Download {
         let file = Arc::new(file);
-        Download { file, piece: None, sent: 0, len, exchange, status, taking: None }
+        Download { file, piece: None, sent: 0, len, exchange, status, pace: None }
     }
 
     /// Returns how much of the file may be sent at once, out of `most` bytes.
@@ -152,12 +150,11 @@ impl Connection {
         most: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let Download { file, sent, taking, .. } = download;
+        let Download { file, sent, pace, .. } = download;
         let mut outcome = self.stream.poll_send_file(cx, file, *sent, most);
         if outcome.is_pending() {
-            let (now, config) = (self.worker.handle.now(), &self.worker.app.config);
-            let taking = *taking.get_or_insert_with(|| Taking::new(now, config));
-            ready!(self.poll_stall(taking, cx));
+            let pace = *pace.get_or_insert_with(|| Pace::new(self.worker.handle.now()));
+            ready!(self.poll_stall(pace, cx));
             // The kernel reports room only when there is much of it: a slow reader may have made a little.
             self.stream.retry_write();
             outcome = self.stream.poll_send_file(cx, file, *sent, most);
@@ -166,8 +163,8 @@ impl Connection {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             Poll::Ready(Ok(count)) => {
                 download.sent += count as u64;
-                if let Some(taking) = &mut download.taking {
-                    taking.took(count, self.now(), &self.worker.app.config);
+                if let Some(pace) = &mut download.pace {
+                    pace.progress(count as u64, self.now(), self.worker.app.config.write_timeout);
                 }
             }
             Poll::Ready(Err(error)) if cannot_send_files(&error) => self.begin_piece(download),
@@ -200,10 +197,7 @@ impl Connection {
 
     fn end_file(&mut self) -> Step {
         let after = self.conn.finish_whole();
-        match self.go_on(after) {
-            Break(Halt::Wait(wait)) => Break(Halt::Wait(lingering(wait))),
-            step => step,
-        }
+        self.go_on(after, End::Linger)
     }
 
     /// Ends a connection in the middle of a file.

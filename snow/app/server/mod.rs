@@ -373,6 +373,11 @@ impl Pace {
         Pace { seen: now, waited: Duration::ZERO, bytes: 0 }
     }
 
+    /// Returns until when there has to be progress.
+    fn stalls(&self, stall: Duration) -> Time {
+        self.seen + stall
+    }
+
     /// Notes progress; `stall` is how long the peer may make none.
     fn progress(&mut self, bytes: u64, now: Time, stall: Duration) {
         self.waited = self.waited(now, stall);

@@ -1,11 +1,8 @@
 //! What the peer is to take: bytes that did not fit, streams, and the last answer.
 
-use super::{
-    Connection, Contained, End, Exchange, Feed, Halt, Pace, READS_PER_TURN, Step, Wait, ending,
-    respond::lingering,
-};
+use super::{Connection, Contained, End, Exchange, Feed, Pace, READS_PER_TURN, Step, Wait, ending};
 use crate::{
-    Config, Error, ErrorKind,
+    Error, ErrorKind,
     app::worker::Held,
     http::{Content, MakeTrailers, Pieces},
     net::{Scratch, Stream},
@@ -14,7 +11,6 @@ use crate::{
 use http::StatusCode;
 use std::{
     io::{self, IoSlice},
-    ops::ControlFlow::Break,
     panic::{AssertUnwindSafe, catch_unwind},
     task::{Context, Poll, ready},
 };
@@ -33,39 +29,8 @@ pub(super) struct Outbox {
     content: Content,
     /// How much of both together has been written.
     written: usize,
-    taking: Taking,
-    _held: Held,
-}
-
-/// How a peer takes what it is sent, since it was first waited for.
-#[derive(Clone, Copy)]
-pub(super) struct Taking {
     pace: Pace,
-    /// Until when it has to take something.
-    stalls: Time,
-}
-
-impl Taking {
-    pub(super) fn new(now: Time, config: &Config) -> Taking {
-        Taking { pace: Pace::new(now), stalls: now + config.write_timeout }
-    }
-
-    /// Begins another wait for it: the time between is not counted.
-    fn resume(&mut self, now: Time, config: &Config) {
-        self.pace.seen = now;
-        self.stalls = now + config.write_timeout;
-    }
-
-    /// Notes that it has taken something without being waited for.
-    fn took_at_once(&mut self, count: usize) {
-        self.pace.bytes += count as u64;
-    }
-
-    /// Notes that it has taken something.
-    pub(super) fn took(&mut self, count: usize, now: Time, config: &Config) {
-        self.pace.progress(count as u64, now, config.write_timeout);
-        self.stalls = now + config.write_timeout;
-    }
+    _held: Held,
 }
 
 /// Returns what is left of two parts of which so much together is written.
@@ -88,7 +53,7 @@ pub(super) struct Outgoing {
     pub(super) grace: Time,
     pub(super) feed: Option<Box<Feed>>,
     /// How the peer takes it, once it was waited for.
-    pub(super) taking: Option<Taking>,
+    pub(super) pace: Option<Pace>,
 }
 
 impl Connection {
@@ -99,20 +64,19 @@ impl Connection {
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.outbox.is_none() {
-            if output.is_empty() {
+        debug_assert!(self.outbox.is_none(), "it is flushed before anything is collected");
+        if output.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        // Mostly all of it is taken at once.
+        match self.stream.poll_write(cx, &[IoSlice::new(output)]) {
+            Poll::Ready(Ok(count)) if count == output.len() => {
+                output.clear();
                 return Poll::Ready(Ok(()));
             }
-            // Mostly all of it is taken at once.
-            match self.stream.poll_write(cx, &[IoSlice::new(output)]) {
-                Poll::Ready(Ok(count)) if count == output.len() => {
-                    output.clear();
-                    return Poll::Ready(Ok(()));
-                }
-                Poll::Ready(Ok(count)) => drop(output.drain(..count)),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {}
-            }
+            Poll::Ready(Ok(count)) => drop(output.drain(..count)),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => {}
         }
         self.poll_send(output, Content::Empty, cx)
     }
@@ -124,7 +88,7 @@ impl Connection {
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.outbox.is_none() && !output.is_empty() {
+        if !output.is_empty() {
             if let Poll::Ready(count) = self.stream.poll_write_more(cx, output)? {
                 output.drain(..count);
             }
@@ -141,12 +105,6 @@ impl Connection {
         content: Content,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(outbox) = &mut self.outbox {
-            // What was left behind comes first.
-            outbox.bytes.append(output);
-            outbox.content = content;
-            return self.poll_outbox(cx);
-        }
         let len = output.len() + content.as_bytes().unwrap_or_default().len();
         let mut written = 0;
         while written < len {
@@ -189,7 +147,7 @@ impl Connection {
             written: written.saturating_sub(output.len()),
             bytes,
             content,
-            taking: Taking::new(now, &self.worker.app.config),
+            pace: Pace::new(now),
             _held: self.worker.hold(len),
         }));
         output.clear();
@@ -201,7 +159,7 @@ impl Connection {
             let (first, second) = unwritten(&outbox.bytes, &outbox.content, outbox.written);
             if first.is_empty() && second.is_empty() {
                 if let Wait::Stream(outgoing) = &mut self.wait {
-                    outgoing.taking = Some(outbox.taking);
+                    outgoing.pace = Some(outbox.pace);
                 }
                 break;
             }
@@ -209,7 +167,8 @@ impl Connection {
                 Poll::Ready(outcome) => {
                     let count = outcome?;
                     outbox.written += count;
-                    outbox.taking.took(count, self.now(), &self.worker.app.config);
+                    let stall = self.worker.app.config.write_timeout;
+                    outbox.pace.progress(count as u64, self.now(), stall);
                     self.outbox = Some(outbox);
                 }
                 Poll::Pending => {
@@ -250,17 +209,17 @@ impl Connection {
     /// Is ready when the peer has taken nothing of the outbox for too long or is too slow.
     fn poll_write_stall(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.outbox {
-            Some(outbox) => self.poll_stall(outbox.taking, cx),
+            Some(outbox) => self.poll_stall(outbox.pace, cx),
             None => Poll::Pending,
         }
     }
 
     /// Is ready when the peer has taken nothing for too long or is too slow.
-    pub(super) fn poll_stall(&mut self, taking: Taking, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_stall(&mut self, pace: Pace, cx: &mut Context<'_>) -> Poll<()> {
         let config = &self.worker.app.config;
         let (rate, after) = (config.min_write_rate, config.write_timeout);
-        let is_too_slow = taking.pace.is_below(rate, after, self.now());
-        self.deadline.set(taking.stalls);
+        let is_too_slow = pace.is_below(rate, after, self.now());
+        self.deadline.set(pace.stalls(after));
         match self.deadline.poll_passed(&self.worker.handle, cx) {
             Poll::Pending if !is_too_slow => Poll::Pending,
             _ => Poll::Ready(()),
@@ -289,8 +248,8 @@ impl Connection {
                 let len = output.len();
                 match self.poll_output(output, cx) {
                     Poll::Ready(Ok(())) => {
-                        if let Some(taking) = &mut outgoing.taking {
-                            taking.took_at_once(len);
+                        if let Some(pace) = &mut outgoing.pace {
+                            pace.bytes += len as u64;
                         }
                     }
                     Poll::Ready(Err(error)) => {
@@ -298,7 +257,7 @@ impl Connection {
                         return Poll::Ready(self.give_up(&error));
                     }
                     Poll::Pending => {
-                        self.resume_taking(outgoing, len);
+                        self.resume_pace(outgoing, len);
                         return Poll::Pending;
                     }
                 }
@@ -313,18 +272,20 @@ impl Connection {
     }
 
     /// Judges what was just kept of a stream together with all that was kept of it before.
-    fn resume_taking(&mut self, outgoing: &mut Outgoing, len: usize) {
+    fn resume_pace(&mut self, outgoing: &mut Outgoing, len: usize) {
         let now = self.now();
-        if let (Some(outbox), Some(mut taking)) = (&mut self.outbox, outgoing.taking.take()) {
-            taking.took_at_once(len.saturating_sub(outbox.bytes.len()));
-            taking.resume(now, &self.worker.app.config);
-            outbox.taking = taking;
+        if let (Some(outbox), Some(mut pace)) = (&mut self.outbox, outgoing.pace.take()) {
+            pace.bytes += len.saturating_sub(outbox.bytes.len()) as u64;
+            // The time between is not counted.
+            pace.seen = now;
+            outbox.pace = pace;
         }
     }
 
     /// Waits for content that is not made yet.
     fn poll_unmade(&mut self, outgoing: &mut Outgoing, cx: &mut Context<'_>) -> Poll<Wait> {
-        let feed_stalls = outgoing.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls);
+        let stall = self.worker.app.config.body_timeout;
+        let feed_stalls = outgoing.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls(stall));
         if self.poll_hangup(&mut outgoing.grace, feed_stalls, cx) {
             return Poll::Ready(self.abandon(outgoing));
         }
@@ -384,10 +345,7 @@ impl Connection {
         let make = outgoing.trailers.get().take();
         let made = catch_unwind(AssertUnwindSafe(|| make.map(|make| make()).unwrap_or_default()));
         let step = match made {
-            Ok(trailers) => match self.finish(output, &trailers) {
-                Break(Halt::Wait(wait)) => Break(Halt::Wait(lingering(wait))),
-                step => step,
-            },
+            Ok(trailers) => self.finish(output, &trailers),
             Err(panic) => {
                 let reason = format!("the trailers panicked: {}", panic_message(&*panic));
                 self.break_off(&Error::new(ErrorKind::Handler, reason))
@@ -435,8 +393,11 @@ impl Connection {
         self.pending = None;
         match end {
             End::Close => None,
-            // Unread input would turn the close into a reset, which may overtake the answer.
-            End::Answered if self.stream.has_input() => self.end(End::Linger),
+            // Unread input would turn the close into a reset, which may overtake the answer, and a peer that
+            // has sent more may be sending still.
+            End::Answered if self.stream.has_input() || !self.inbox.is_empty() => {
+                self.end(End::Linger)
+            }
             End::Answered => {
                 // If the peer sends more now, the close becomes a reset, which discards what is held back
                 // but not what is on its way. So the sending side is ended first, which sends all of it.

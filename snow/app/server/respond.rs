@@ -109,10 +109,10 @@ impl Connection {
         self.record(&mut exchange, response.status, bytes.len() as u64);
         if bytes.len() <= COPIED_CONTENT {
             output.extend_from_slice(bytes);
-            return self.go_on(after);
+            return self.go_on(after, End::Answered);
         }
-        let wait = match self.go_on(after) {
-            Break(Halt::Wait(wait)) => Some(lingering(wait)),
+        let wait = match self.go_on(after, End::Linger) {
+            Break(Halt::Wait(wait)) => Some(wait),
             _ => None,
         };
         Break(Halt::Send(Box::new(Sending { content: mem::take(&mut response.body.0), wait })))
@@ -152,7 +152,7 @@ impl Connection {
                     sent: 0,
                     grace: Time::NEVER,
                     feed,
-                    taking: None,
+                    pace: None,
                 };
                 Break(Halt::Wait(Wait::Stream(Box::new(outgoing))))
             }
@@ -162,7 +162,7 @@ impl Connection {
             _ => {
                 self.record(&mut exchange, status, 0);
                 let after = self.conn.finish_whole();
-                self.go_on(after)
+                self.go_on(after, End::Answered)
             }
         }
     }
@@ -174,13 +174,13 @@ impl Connection {
         trailers: &[(HeaderName, HeaderValue)],
     ) -> Step {
         match self.conn.finish(output, trailers) {
-            Ok(after) => self.go_on(after),
+            Ok(after) => self.go_on(after, End::Linger),
             Err(error) => self.break_off(&error),
         }
     }
 
-    /// Goes on after a response.
-    pub(super) fn go_on(&mut self, after: After) -> Step {
+    /// Goes on after a response. When it is the last, the connection ends as `last` says, or lingers.
+    pub(super) fn go_on(&mut self, after: After, last: End) -> Step {
         match after {
             After::NextRequest => {
                 self.set_idle();
@@ -192,17 +192,8 @@ impl Connection {
                 Continue(())
             }
             After::Close { lingers: true } => ending(End::Linger),
-            After::Close { lingers: false } => ending(End::Answered),
+            After::Close { lingers: false } => ending(last),
         }
-    }
-}
-
-/// Makes an end right behind much content a lingering one: if the peer sends more, a close becomes a reset,
-/// and what is still on its way would be lost.
-pub(super) fn lingering(wait: Wait) -> Wait {
-    match wait {
-        Wait::End(End::Answered) => Wait::End(End::Linger),
-        wait => wait,
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Error, ErrorKind,
     app::{
-        reply::{Answer, Reply},
+        reply::{Answer, Later, Reply},
         router::{Missed, RouteNumber},
         worker::Worker,
     },
@@ -172,11 +172,7 @@ impl Connection {
                 self.set_phase(Phase::Head, self.worker.app.config.head_timeout);
             }
         }
-        match step {
-            // What the peer has sent and nobody read would turn a close into a reset.
-            Break(Halt::Wait(Wait::End(End::Answered))) => ending(End::Linger),
-            step => step,
-        }
+        step
     }
 
     /// Keeps what is left of the input.
@@ -356,10 +352,8 @@ impl Connection {
         if options.is_streaming {
             let (to, stream) = BodyStream::channel();
             request.parts_mut().body = RequestBody::Stream(stream);
-            let now = self.now();
-            let stalls = now + config.body_timeout;
-            let held = worker.hold(0);
-            let mut feed = Box::new(Feed { to, limit, pace: Pace::new(now), stalls, held });
+            let (pace, held) = (Some(Pace::new(self.now())), worker.hold(0));
+            let mut feed = Box::new(Feed { to, limit, pace, held });
             match self.feed_from(&mut feed, rest) {
                 Err(error) if error.kind() == ErrorKind::Unavailable => {
                     return self.refuse(error, Some(exchange), output);
@@ -371,7 +365,9 @@ impl Connection {
                 }
                 Ok(()) => {}
             }
-            feed.pace.bytes = limit - feed.limit;
+            if let Some(pace) = &mut feed.pace {
+                pace.bytes = limit - feed.limit;
+            }
             return self.call(request, exchange, Some(feed), output, cx);
         }
         let now = self.now();
@@ -409,29 +405,24 @@ impl Connection {
         let handler = self.worker.handler(exchange.route);
         let mut reply = catch_unwind(AssertUnwindSafe(|| handler(request)))
             .unwrap_or_else(|panic| Reply(Answer::Now(self.panicked(&exchange, &*panic))));
-        // Borrowed and not moved: a response is large.
-        if let Reply(Answer::Now(response)) = &mut reply {
-            return self.respond_at_once(response, exchange, feed, output);
+        match reply.0 {
+            // Borrowed and not moved: a response is large.
+            Answer::Now(ref mut response) => self.respond_at_once(response, exchange, feed, output),
+            Answer::Later(later) => self.await_answer(later, exchange, feed, output, cx),
         }
-        self.await_answer(reply, exchange, feed, output, cx)
     }
 
     /// Waits for the answer of a handler that has not answered at once.
     #[inline(never)]
     fn await_answer(
         &mut self,
-        reply: Reply,
+        later: Later,
         exchange: Exchange,
         feed: Option<Box<Feed>>,
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Step {
-        let later = match reply.0 {
-            Answer::Later(later) => Contained::new(later),
-            Answer::Now(mut response) => {
-                return self.respond(&mut response, exchange, feed, output);
-            }
-        };
+        let later = Contained::new(later);
         let timeout = self.worker.handler_timeout(exchange.route);
         let until = timeout.map_or(Time::NEVER, |timeout| self.now() + timeout);
         let mut pending = Pending { later, exchange, until, grace: Time::NEVER, feed };
