@@ -5,7 +5,7 @@
 mod util;
 
 use snow::{
-    Request, Running, Snow, get,
+    Request, Response, Running, Snow, get,
     net::{
         Datagram, Endpoint, ReadExt, UnixDatagram, UnixListener, UnixOptions, UnixStream, WriteExt,
         serve,
@@ -476,6 +476,19 @@ fn http_is_served_over_unix_sockets_beside_tcp() {
     client.get("/").expect(200, &format!("Some({addr})"));
     server.stop().unwrap();
     assert!(!first.exists() && !second.exists());
+}
+
+#[test]
+fn a_file_arrives_whole_over_a_unix_socket() {
+    let folder = Folder::new();
+    let (socket, file) = (folder.path("socket"), folder.path("file"));
+    let content: String = (0..300_000).map(|number| format!("{number} ")).collect();
+    fs::write(&file, &content).unwrap();
+    let _server = start(Snow::new([get("^/$", move |_| Response::file(&file))]), unix(&socket));
+    let answer = ask(&socket, "/");
+    let (head, rest) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(&format!("\r\nContent-Length: {}", content.len())), "{head}");
+    assert!(rest == content);
 }
 
 #[test]

@@ -129,6 +129,27 @@ where
     Poll::Ready(Ok(count))
 }
 
+/// Has the kernel send from a file.
+#[cfg(target_os = "linux")]
+pub(super) fn poll_send_file<S: StreamSocket + std::os::fd::AsFd>(
+    source: &mut Source<S>,
+    cx: &Context<'_>,
+    file: &std::fs::File,
+    offset: u64,
+    most: usize,
+) -> Poll<io::Result<usize>> {
+    // Offsets beyond 2 GiB do not fit where the system has 32 bits.
+    let Ok(offset) = isize::try_from(offset) else {
+        return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+    };
+    // `None` stands for the whole file, so zero is answered here.
+    let Some(most) = std::num::NonZeroUsize::new(most) else { return Poll::Ready(Ok(0)) };
+    // A short count may be the file's end, so it does not mean that there is no more room.
+    poll_io(source, Direction::Write, cx, |io| {
+        socket2::SockRef::from(io).sendfile(file, offset as usize, Some(most))
+    })
+}
+
 pub(super) fn poll_hangup<S: StreamSocket>(
     source: &mut Source<S>,
     cx: &Context<'_>,

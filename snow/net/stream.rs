@@ -23,6 +23,12 @@ pub(crate) trait Stream {
         self.poll_write(cx, &[IoSlice::new(buf)])
     }
 
+    /// Returns whether [files](Stream::poll_send_file) are sent from where they are, so that nothing of them
+    /// is held here.
+    fn sends_files(&self) -> bool {
+        false
+    }
+
     /// Sends up to `most` bytes of `file` from `offset` on, without copying them through this process.
     ///
     /// Returns how many bytes were taken: zero when the file has none from `offset` on. Its position does

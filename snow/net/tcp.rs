@@ -326,6 +326,11 @@ impl Stream for TcpStream {
     }
 
     #[cfg(target_os = "linux")]
+    fn sends_files(&self) -> bool {
+        true
+    }
+
+    #[cfg(target_os = "linux")]
     fn poll_send_file(
         &mut self,
         cx: &mut Context<'_>,
@@ -333,18 +338,7 @@ impl Stream for TcpStream {
         offset: u64,
         most: usize,
     ) -> Poll<io::Result<usize>> {
-        use std::num::NonZeroUsize;
-
-        // Offsets beyond 2 GiB do not fit where the system has 32 bits.
-        let Ok(offset) = isize::try_from(offset) else {
-            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
-        };
-        // `None` stands for the whole file, so zero is answered here.
-        let Some(most) = NonZeroUsize::new(most) else { return Poll::Ready(Ok(0)) };
-        // A short count may be the file's end, so it does not mean that there is no more room.
-        socket::poll_io(&mut self.source, Direction::Write, cx, |io| {
-            SockRef::from(io).sendfile(file, offset as usize, Some(most))
-        })
+        socket::poll_send_file(&mut self.source, cx, file, offset, most)
     }
 
     fn has_input(&self) -> bool {

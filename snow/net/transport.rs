@@ -50,13 +50,6 @@ macro_rules! each {
     };
 }
 
-impl Transport {
-    /// Returns whether the kernel sends files by itself, so that nothing of them is held here.
-    pub(crate) fn sends_files(&self) -> bool {
-        cfg!(target_os = "linux") && matches!(self, Transport::Tcp(_))
-    }
-}
-
 impl Stream for Transport {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         each!(self, stream => stream.poll_read(cx, buf))
@@ -72,6 +65,10 @@ impl Stream for Transport {
 
     fn poll_write_more(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         each!(self, stream => stream.poll_write_more(cx, buf))
+    }
+
+    fn sends_files(&self) -> bool {
+        each!(self, stream => stream.sends_files())
     }
 
     fn poll_send_file(

@@ -364,6 +364,22 @@ impl Stream for UnixStream {
         socket::poll_write(&mut self.source, cx, bufs)
     }
 
+    #[cfg(target_os = "linux")]
+    fn sends_files(&self) -> bool {
+        true
+    }
+
+    #[cfg(target_os = "linux")]
+    fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &std::fs::File,
+        offset: u64,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        socket::poll_send_file(&mut self.source, cx, file, offset, most)
+    }
+
     fn has_input(&self) -> bool {
         !self.source.is_drained(Direction::Read)
     }
@@ -400,5 +416,30 @@ impl Ends for UnixStream {
 impl fmt::Debug for UnixStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.source.io().fmt(f)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::{fs::File, io::Read, os::unix::net};
+
+    #[test]
+    fn the_kernel_sends_files() {
+        let path = std::env::current_exe().unwrap();
+        let file = File::open(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        crate::rt::block_on(async {
+            let (here, mut there) = net::UnixStream::pair().unwrap();
+            here.set_nonblocking(true).unwrap();
+            let mut stream = UnixStream::from_std(here).unwrap();
+            let count = poll_fn(|cx| stream.poll_send_file(cx, &file, 7, 5000)).await.unwrap();
+            assert!((1..=5000).contains(&count));
+            let mut sent = vec![0; count];
+            there.read_exact(&mut sent).unwrap();
+            assert!(bytes[7..].starts_with(&sent));
+            let end = bytes.len() as u64;
+            assert_eq!(poll_fn(|cx| stream.poll_send_file(cx, &file, end, 1)).await.unwrap(), 0);
+        });
     }
 }

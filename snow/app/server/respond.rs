@@ -8,6 +8,7 @@ use crate::{
     Error, ErrorKind,
     app::router::Missed,
     http::{After, Content, FileContent, Response, StreamContent},
+    net::Stream,
     rt::Time,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
