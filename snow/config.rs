@@ -155,6 +155,9 @@ pub struct Config {
     /// Connections at a time from one address, or from one IPv6 network of 64 bits, all of which one
     /// client has to itself. Default: three quarters of what `max_connections` is by default, so that
     /// no one address can have all. Beyond: a new one is closed at once.
+    ///
+    /// A file that is sent takes a descriptor, too. Of both together one address may have as many as this,
+    /// or as the default if that is more; beyond, the next file is answered 503.
     pub max_connections_per_address: usize,
 
     /// Bytes that the connections of one worker may hold together: requests whose content arrives, answers
@@ -204,7 +207,7 @@ impl Default for Config {
             half_close_grace: Duration::from_secs(5),
             linger_timeout: Duration::from_secs(2),
             max_connections,
-            max_connections_per_address: max_connections / 4 * 3,
+            max_connections_per_address: most_for_one(max_connections),
             max_buffered_bytes: 256 << 20,
             shutdown_timeout: Duration::from_secs(10),
             shutdown_idle_grace: Duration::from_millis(500),
@@ -288,6 +291,19 @@ impl fmt::Display for Config {
         )?;
         write!(f, "stop: within {:?}, idle {:?}", self.shutdown_timeout, self.shutdown_idle_grace)
     }
+}
+
+impl Config {
+    /// Returns how many descriptors one address may take, with its connections and the files that are
+    /// sent to it: no one address is to have all.
+    pub(crate) fn descriptors_per_address(&self) -> usize {
+        self.max_connections_per_address.max(most_for_one(default_max_connections()))
+    }
+}
+
+/// Returns how many of `all` one address may have.
+fn most_for_one(all: usize) -> usize {
+    all / 4 * 3
 }
 
 /// Descriptors that are left for files and for the handlers' own connections.

@@ -15,7 +15,7 @@ use snow::{
 use socket2::{Domain, SockRef, Socket, Type};
 use std::{
     env, fs,
-    io::{self, Write},
+    io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     pin::Pin,
     process::Command,
@@ -172,6 +172,7 @@ fn app() -> Snow {
         .streaming(),
         get("^/endless$", |_| Response::stream(Endless(Bytes::from(vec![b'x'; PIECE])))),
         get("^/nothing$", |_| Response::stream(Endless(Bytes::new()))),
+        get("^/file$", |_| Response::file(env::current_exe().expect("the test has a path"))),
         get("^/large$", move |_| Response::bytes(large.clone())),
         get("^/own$", |_| vec![b'x'; 4 << 20]),
         get("^/page$", |_| "x".repeat(4096)),
@@ -541,6 +542,27 @@ fn the_reserve_is_not_for_connections() {
     waiting.read().expect(200, "hello");
     let files: usize = served[0].get("/hold").text().parse().unwrap();
     assert!(files >= 32, "only {files} descriptors were left to files");
+}
+
+/// A download takes two descriptors, and one address is not to have all.
+#[test]
+fn downloads_of_one_address_leave_descriptors_to_others() {
+    let process = Process::start_limited("defaults", Some(160));
+    // 96 connections, and so 72 descriptors for one address.
+    let ask = |last| {
+        let mut client = connect_from(last, process.addr).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut start = [0; 12];
+        // There may be no room for the connection already.
+        (client.read_exact(&mut start).is_ok() && start == *b"HTTP/1.1 200").then_some(client)
+    };
+    let downloads: Vec<_> = std::iter::from_fn(|| ask(2)).take(160).collect();
+    assert_eq!(downloads.len(), 36);
+    let mut other = ask(3).expect("another address has its own");
+    other.read_exact(&mut [0; 1000]).unwrap();
+    drop(downloads);
+    wait_until("the files are closed", || ask(2).is_some());
 }
 
 #[test]
@@ -916,7 +938,7 @@ fn streams_that_never_end_leave_others_their_turns() {
         let (done, mut bytes) = (Arc::clone(&is_done), vec![0; 1 << 20]);
         thread::spawn(move || {
             while !done.load(Ordering::Relaxed) {
-                assert_ne!(io::Read::read(&mut client.stream(), &mut bytes).unwrap(), 0);
+                assert_ne!(Read::read(&mut client.stream(), &mut bytes).unwrap(), 0);
             }
         })
     });
@@ -961,7 +983,7 @@ fn clients_that_pipeline_for_ever_leave_others_their_turns() {
             });
             let reading = thread::spawn(move || {
                 let mut bytes = vec![0; 1 << 20];
-                while io::Read::read(&mut reader, &mut bytes).is_ok_and(|len| len > 0) {}
+                while Read::read(&mut reader, &mut bytes).is_ok_and(|len| len > 0) {}
             });
             [writing, reading]
         })

@@ -51,10 +51,15 @@ impl Census {
         self.all.load(Ordering::Relaxed) >= most
     }
 
-    /// Counts a connection in, unless its client has too many.
-    pub(super) fn enter(&self, client: Option<IpAddr>, most: usize) -> bool {
+    /// Counts a connection in, unless its client has too many connections or descriptors.
+    pub(super) fn enter(
+        &self,
+        client: Option<IpAddr>,
+        most: usize,
+        most_descriptors: usize,
+    ) -> bool {
         // Without an address there is nothing to lock for.
-        let is_welcome = client.is_none() || self.clients().enter(client, most);
+        let is_welcome = client.is_none() || self.clients().enter(client, most, most_descriptors);
         self.all.fetch_add(usize::from(is_welcome), Ordering::Relaxed);
         is_welcome
     }
@@ -63,6 +68,24 @@ impl Census {
         self.all.fetch_sub(1, Ordering::Relaxed);
         if client.is_some() {
             self.clients().leave(client);
+        }
+    }
+
+    /// Returns whether a client has fewer than `most` descriptors.
+    pub(super) fn has_descriptor(&self, client: Option<IpAddr>, most: usize) -> bool {
+        client.is_none() || self.clients().has_descriptor(client, most)
+    }
+
+    /// Counts in a file that is sent to a client.
+    pub(super) fn open(&self, client: Option<IpAddr>) {
+        if client.is_some() {
+            self.clients().open(client);
+        }
+    }
+
+    pub(super) fn close(&self, client: Option<IpAddr>) {
+        if client.is_some() {
+            self.clients().close(client);
         }
     }
 }

@@ -75,6 +75,8 @@ struct App {
     on_error: Option<OnError>,
     on_shutdown: Option<OnShutdown>,
     census: Census,
+    /// How many descriptors one address may take.
+    descriptors_per_address: usize,
 }
 
 impl Snow {
@@ -245,6 +247,7 @@ impl Snow {
         self.config.check()?;
         Ok(App {
             router: Router::new(self.routes)?,
+            descriptors_per_address: self.config.descriptors_per_address(),
             config: self.config,
             states: Arc::new(self.states),
             not_found: self.not_found,

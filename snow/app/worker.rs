@@ -18,7 +18,7 @@ use std::{
     cell::{Cell, Ref, RefCell},
     future::poll_fn,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::Arc,
@@ -225,8 +225,8 @@ impl Worker {
     /// Counts a connection in, unless its address has too many.
     pub(super) fn enter(&self, remote: Option<SocketAddr>) -> bool {
         let address = remote.map(client_of);
-        let is_welcome =
-            self.app.census.enter(address, self.app.config.max_connections_per_address);
+        let most = self.app.config.max_connections_per_address;
+        let is_welcome = self.app.census.enter(address, most, self.app.descriptors_per_address);
         if is_welcome {
             self.connections.set(self.connections.get() + 1);
         }
@@ -240,6 +240,19 @@ impl Worker {
         for waker in self.waiting.take() {
             waker.wake();
         }
+    }
+
+    /// Returns whether a file may be opened for an address: it takes a descriptor, as a connection does.
+    pub(super) fn has_descriptor(&self, remote: Option<SocketAddr>) -> bool {
+        let most = self.app.descriptors_per_address;
+        self.app.census.has_descriptor(remote.map(client_of), most)
+    }
+
+    /// Counts a file that is sent to an address, for as long as the answer is kept.
+    pub(super) fn take_descriptor(self: &Rc<Worker>, remote: Option<SocketAddr>) -> Descriptor {
+        let client = remote.map(client_of);
+        self.app.census.open(client);
+        Descriptor { worker: Rc::clone(self), client }
     }
 
     /// Returns whether there are as many connections as there may be.
@@ -296,6 +309,18 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.set(0);
+    }
+}
+
+/// A file that is sent to a client, counted until this is dropped.
+pub(super) struct Descriptor {
+    worker: Rc<Worker>,
+    client: Option<IpAddr>,
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        self.worker.app.census.close(self.client);
     }
 }
 

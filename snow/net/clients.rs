@@ -1,4 +1,4 @@
-//! Who is connected: how many connections each address has.
+//! Who is connected: how many connections each address has, and how many files are sent to it.
 
 use std::{
     collections::HashMap,
@@ -15,28 +15,61 @@ pub(crate) fn client_of(remote: SocketAddr) -> IpAddr {
     }
 }
 
-/// Counts connections by client; those without an address (Unix sockets) are not bounded.
+/// Counts connections, and the files that are sent on them, by client; those without an address (Unix
+/// sockets) are not bounded.
 #[derive(Default)]
-pub(crate) struct Clients(HashMap<IpAddr, usize>);
+pub(crate) struct Clients(HashMap<IpAddr, Descriptors>);
+
+/// What a client has.
+#[derive(Default)]
+struct Descriptors {
+    connections: usize,
+    files: usize,
+}
 
 impl Clients {
-    /// Counts a connection in, unless its client has `most` already; returns whether it did.
-    pub(crate) fn enter(&mut self, client: Option<IpAddr>, most: usize) -> bool {
+    /// Counts a connection in, unless its client has `most` already, or `most_descriptors` with its files;
+    /// returns whether it did.
+    pub(crate) fn enter(
+        &mut self,
+        client: Option<IpAddr>,
+        most: usize,
+        most_descriptors: usize,
+    ) -> bool {
         let Some(client) = client else { return true };
-        let count = self.0.entry(client).or_default();
-        let has_room = *count < most;
-        *count += usize::from(has_room);
+        let Descriptors { connections, files } = self.0.entry(client).or_default();
+        let has_room = *connections < most && *connections + *files < most_descriptors;
+        *connections += usize::from(has_room);
         has_room
     }
 
     /// Counts out a connection that was counted in.
     pub(crate) fn leave(&mut self, client: Option<IpAddr>) {
+        self.change(client, |descriptors| descriptors.connections -= 1);
+    }
+
+    /// Returns whether a client has fewer than `most_descriptors`.
+    pub(crate) fn has_descriptor(&self, client: Option<IpAddr>, most_descriptors: usize) -> bool {
+        let known = client.and_then(|client| self.0.get(&client));
+        known.is_none_or(|known| known.connections + known.files < most_descriptors)
+    }
+
+    /// Counts in a file that is sent on a connection.
+    pub(crate) fn open(&mut self, client: Option<IpAddr>) {
+        self.change(client, |descriptors| descriptors.files += 1);
+    }
+
+    /// Counts out a file that was counted in.
+    pub(crate) fn close(&mut self, client: Option<IpAddr>) {
+        self.change(client, |descriptors| descriptors.files -= 1);
+    }
+
+    fn change(&mut self, client: Option<IpAddr>, change: impl FnOnce(&mut Descriptors)) {
         let Some(client) = client else { return };
-        if let Some(count) = self.0.get_mut(&client) {
-            *count -= 1;
-            if *count == 0 {
-                self.0.remove(&client);
-            }
+        let Some(descriptors) = self.0.get_mut(&client) else { return };
+        change(descriptors);
+        if let Descriptors { connections: 0, files: 0 } = descriptors {
+            self.0.remove(&client);
         }
     }
 }
@@ -61,14 +94,32 @@ mod tests {
         let mut clients = Clients::default();
         let [one, other] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(|addr| Some(IpAddr::from(addr)));
         assert_eq!(
-            [one, one, one, other].map(|addr| clients.enter(addr, 2)),
+            [one, one, one, other].map(|addr| clients.enter(addr, 2, 9)),
             [true, true, false, true]
         );
         clients.leave(one);
-        assert!(clients.enter(one, 2));
+        assert!(clients.enter(one, 2, 9));
         [one, one, other].into_iter().for_each(|addr| clients.leave(addr));
         assert!(clients.0.is_empty());
-        assert!(clients.enter(None, 0));
+        assert!(clients.enter(None, 0, 0));
         clients.leave(None);
+    }
+
+    #[test]
+    fn files_take_descriptors_of_their_client() {
+        let mut clients = Clients::default();
+        let [one, other] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(|addr| Some(IpAddr::from(addr)));
+        assert!(clients.enter(one, 9, 3) && clients.has_descriptor(one, 3));
+        clients.open(one);
+        assert!(clients.enter(one, 9, 3) && !clients.has_descriptor(one, 3));
+        assert!(!clients.enter(one, 9, 3) && clients.enter(other, 9, 3));
+        clients.leave(one);
+        assert!(clients.has_descriptor(one, 3));
+        clients.leave(one);
+        clients.leave(other);
+        clients.close(one);
+        assert!(clients.0.is_empty());
+        clients.open(None);
+        assert!(clients.has_descriptor(None, 0));
     }
 }

@@ -440,7 +440,7 @@ struct Seat {
 impl Seat {
     /// Counts a connection in, unless its address has too many.
     fn take(crowd: &Rc<Crowd>, client: Option<IpAddr>) -> Option<Seat> {
-        let has_room = crowd.clients.borrow_mut().enter(client, crowd.most_per_address);
+        let has_room = crowd.clients.borrow_mut().enter(client, crowd.most_per_address, usize::MAX);
         has_room.then(|| Seat { crowd: Rc::clone(crowd), client, key: None })
     }
 }

@@ -6,7 +6,10 @@
 use super::{Connection, End, Exchange, Halt, Pace, Step, Wait, ending};
 use crate::{
     Error, ErrorKind,
-    app::{router::RouteNumber, worker::Held},
+    app::{
+        router::RouteNumber,
+        worker::{Descriptor, Held},
+    },
     http::{Content, FileContent, Response, http_date, reason_text},
     net::Stream,
     rt::unblock,
@@ -35,6 +38,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// A file on its way to the peer.
 pub(super) struct Download {
     file: Arc<File>,
+    _descriptor: Descriptor,
     /// What is being read, where the kernel does not send the file by itself.
     piece: Option<Piece>,
     /// Bytes of the file that are sent, or in the outbox, of those that the head has announced.
@@ -43,7 +47,7 @@ pub(super) struct Download {
     pub(super) exchange: Exchange,
     pub(super) status: StatusCode,
     /// Since the peer was first waited for.
-    pace: Option<Pace>,
+    pub(super) pace: Option<Pace>,
 }
 
 /// A part of a file that is being read on the pool.
@@ -53,9 +57,23 @@ struct Piece {
 }
 
 impl Download {
-    pub(super) fn new(file: File, len: u64, exchange: Exchange, status: StatusCode) -> Download {
-        let file = Arc::new(file);
-        Download { file, piece: None, sent: 0, len, exchange, status, pace: None }
+    pub(super) fn new(
+        file: File,
+        len: u64,
+        descriptor: Descriptor,
+        exchange: Exchange,
+        status: StatusCode,
+    ) -> Download {
+        Download {
+            file: Arc::new(file),
+            _descriptor: descriptor,
+            piece: None,
+            sent: 0,
+            len,
+            exchange,
+            status,
+            pace: None,
+        }
     }
 
     /// Returns how much of the file may be sent at once, out of `most` bytes.
@@ -85,6 +103,10 @@ impl Connection {
     /// Opens the file that a response names, if it names one.
     fn open(&self, response: &mut Response) -> Result<(), Error> {
         if let Content::File(FileContent::Named(path)) = &response.body.0 {
+            if !self.worker.has_descriptor(self.remote.addr()) {
+                let reason = "too many files are being sent to this address";
+                return Err(Error::new(ErrorKind::Unavailable, reason));
+            }
             let (file, metadata) = open_regular(path).map_err(|error| explain(&error, path))?;
             if response.get_header(header::LAST_MODIFIED.as_str()).is_none() {
                 let date = last_modified(&metadata, self.worker.handle.wall());
@@ -192,7 +214,7 @@ impl Connection {
         let mut bytes = ready!(piece.bytes.as_mut().poll(cx))?;
         download.sent += bytes.len() as u64;
         self.begin_piece(download);
-        self.poll_output(&mut bytes, cx)
+        self.poll_part(&mut download.pace, &mut bytes, cx)
     }
 
     fn end_file(&mut self) -> Step {

@@ -158,8 +158,10 @@ impl Connection {
         while let Some(mut outbox) = self.outbox.take() {
             let (first, second) = unwritten(&outbox.bytes, &outbox.content, outbox.written);
             if first.is_empty() && second.is_empty() {
-                if let Wait::Stream(outgoing) = &mut self.wait {
-                    outgoing.pace = Some(outbox.pace);
+                match &mut self.wait {
+                    Wait::Stream(outgoing) => outgoing.pace = Some(outbox.pace),
+                    Wait::File(download) => download.pace = Some(outbox.pace),
+                    _ => {}
                 }
                 break;
             }
@@ -245,21 +247,9 @@ impl Connection {
                     return Poll::Ready(wait.unwrap_or_default());
                 }
                 // Nothing more is made before the peer has taken what was.
-                let len = output.len();
-                match self.poll_output(output, cx) {
-                    Poll::Ready(Ok(())) => {
-                        if let Some(pace) = &mut outgoing.pace {
-                            pace.bytes += len as u64;
-                        }
-                    }
-                    Poll::Ready(Err(error)) => {
-                        self.abandon(outgoing);
-                        return Poll::Ready(self.give_up(&error));
-                    }
-                    Poll::Pending => {
-                        self.resume_pace(outgoing, len);
-                        return Poll::Pending;
-                    }
+                if let Err(error) = ready!(self.poll_part(&mut outgoing.pace, output, cx)) {
+                    self.abandon(outgoing);
+                    return Poll::Ready(self.give_up(&error));
                 }
                 match made {
                     Poll::Ready(_) => outgoing.grace = Time::NEVER,
@@ -271,15 +261,24 @@ impl Connection {
         })
     }
 
-    /// Judges what was just kept of a stream together with all that was kept of it before.
-    fn resume_pace(&mut self, outgoing: &mut Outgoing, len: usize) {
-        let now = self.now();
-        if let (Some(outbox), Some(mut pace)) = (&mut self.outbox, outgoing.pace.take()) {
-            pace.bytes += len.saturating_sub(outbox.bytes.len()) as u64;
+    /// Writes a part of a response. What is kept of it is judged by `pace`, with all that the peer has been
+    /// waited for before.
+    pub(super) fn poll_part(
+        &mut self,
+        pace: &mut Option<Pace>,
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let len = output.len();
+        let outcome = self.poll_output(output, cx);
+        let Some(known) = pace else { return outcome };
+        let kept = self.outbox.as_ref().map_or(0, |outbox| outbox.bytes.len());
+        known.bytes += len.saturating_sub(kept) as u64;
+        if let Some(outbox) = &mut self.outbox {
             // The time between is not counted.
-            pace.seen = now;
-            outbox.pace = pace;
+            outbox.pace = Pace { seen: outbox.pace.seen, ..*known };
         }
+        outcome
     }
 
     /// Waits for content that is not made yet.

@@ -158,7 +158,9 @@ impl Connection {
                 Break(Halt::Wait(Wait::Stream(Box::new(outgoing))))
             }
             Content::File(FileContent::Open { file, len: len @ 1.. }) if is_wanted => {
-                Break(Halt::Wait(Wait::File(Box::new(Download::new(file, len, exchange, status)))))
+                let descriptor = self.worker.take_descriptor(self.remote.addr());
+                let download = Download::new(file, len, descriptor, exchange, status);
+                Break(Halt::Wait(Wait::File(Box::new(download))))
             }
             _ => {
                 self.record(&mut exchange, status, 0);
