@@ -213,9 +213,9 @@ impl Connection {
             // The handler's future has been polled. But content that came with the request may still have
             // to be fed to it.
             Wait::Answer => self.pending.as_ref().is_some_and(|pending| pending.feed.is_none()),
-            Wait::Content(_) | Wait::Stream(_) | Wait::File(_) | Wait::End(_) | Wait::Linger => {
-                false
-            }
+            // It has been polled behind its head.
+            Wait::Stream(_) => true,
+            Wait::Content(_) | Wait::File(_) | Wait::End(_) | Wait::Linger => false,
         }
     }
 

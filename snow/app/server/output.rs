@@ -1,6 +1,6 @@
 //! What the peer is to take: bytes that did not fit, streams, and the last answer.
 
-use super::{Connection, Contained, End, Exchange, Feed, Pace, READS_PER_TURN, Step, Wait, ending};
+use super::{Connection, Contained, End, Exchange, Feed, Pace, Step, Wait, ending};
 use crate::{
     Error, ErrorKind,
     app::worker::Held,
@@ -15,9 +15,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// Pieces of a response's content that are made before other connections have their turn: as many as
-/// it takes to fill the output with pieces of a kilobyte.
-const PIECES_PER_TURN: usize = 64;
+/// Pieces of a response's content that are made for one write: as many as it takes to fill the output with
+/// pieces of a quarter of a kilobyte.
+const PIECES_PER_WRITE: usize = 256;
+
+/// Writes of one stream before other connections have their turn.
+const WRITES_PER_TURN: usize = 4;
 
 /// Reads of what is thrown away before other connections have their turn.
 const DISCARDS_PER_TURN: usize = 16;
@@ -234,31 +237,39 @@ impl Connection {
         outgoing: &mut Outgoing,
         cx: &mut Context<'_>,
     ) -> Poll<Wait> {
-        Scratch::with(|Scratch { output, .. }| {
-            if let Some(feed) = &mut outgoing.feed {
-                if self.poll_feed(feed, output, cx) {
-                    outgoing.grace = Time::NEVER;
-                }
+        Scratch::with(|Scratch { output, .. }| self.poll_stream_into(outgoing, output, cx))
+    }
+
+    /// Sends a stream behind what was collected.
+    pub(super) fn poll_stream_into(
+        &mut self,
+        outgoing: &mut Outgoing,
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Wait> {
+        if let Some(feed) = &mut outgoing.feed {
+            if self.poll_feed(feed, output, cx) {
+                outgoing.grace = Time::NEVER;
             }
-            for _ in 0..READS_PER_TURN {
-                let made = self.poll_made(outgoing, output, cx);
-                if let Poll::Ready(Some(step)) = made {
-                    let wait = self.settle(step, output, cx);
-                    return Poll::Ready(wait.unwrap_or_default());
-                }
-                // Nothing more is made before the peer has taken what was.
-                if let Err(error) = ready!(self.poll_part(&mut outgoing.pace, output, cx)) {
-                    self.abandon(outgoing);
-                    return Poll::Ready(self.give_up(&error));
-                }
-                match made {
-                    Poll::Ready(_) => outgoing.grace = Time::NEVER,
-                    Poll::Pending => return self.poll_unmade(outgoing, cx),
-                }
+        }
+        for _ in 0..WRITES_PER_TURN {
+            let made = self.poll_made(outgoing, output, cx);
+            if let Poll::Ready(Some(step)) = made {
+                let wait = self.settle(step, output, cx);
+                return Poll::Ready(wait.unwrap_or_default());
             }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
+            // Nothing more is made before the peer has taken what was.
+            if let Err(error) = ready!(self.poll_part(&mut outgoing.pace, output, cx)) {
+                self.abandon(outgoing);
+                return Poll::Ready(self.give_up(&error));
+            }
+            match made {
+                Poll::Ready(_) => outgoing.grace = Time::NEVER,
+                Poll::Pending => return self.poll_unmade(outgoing, cx),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Writes a part of a response. What is kept of it is judged by `pace`, with all that the peer has been
@@ -311,7 +322,7 @@ impl Connection {
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Step>> {
-        for _ in 0..PIECES_PER_TURN {
+        for _ in 0..PIECES_PER_WRITE {
             if output.len() >= self.worker.app.config.max_output_bytes {
                 break;
             }

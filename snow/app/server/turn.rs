@@ -66,6 +66,13 @@ impl Connection {
         let (sent, wait) = match halt {
             Halt::Starving => (self.poll_output(output, cx), None),
             Halt::Wait(Wait::File(download)) => return Some(self.begin_file(download, output, cx)),
+            // The head travels with what is made at once.
+            Halt::Wait(Wait::Stream(mut outgoing)) => {
+                return Some(match self.poll_stream_into(&mut outgoing, output, cx) {
+                    Poll::Ready(next) => next,
+                    Poll::Pending => Wait::Stream(outgoing),
+                });
+            }
             Halt::Wait(wait @ Wait::End(End::Answered | End::Linger)) => {
                 (self.poll_output_more(output, cx), Some(wait))
             }
