@@ -339,6 +339,31 @@ fn what_a_callback_holds_is_let_go_before_its_failure_is_answered() {
 }
 
 #[test]
+fn what_a_callback_holds_is_let_go_when_nobody_waits_any_more() {
+    let held = Arc::new(());
+    let watched = Arc::downgrade(&held);
+    let held = Mutex::new(Some(held));
+    let lot = Lot::default();
+    let parking = lot.clone();
+    let handler = move |_: Request| {
+        let held = held.lock().unwrap().take();
+        let future = Future::new(move |value: String| {
+            drop(held);
+            value
+        });
+        // Somebody could complete it still.
+        parking.park(&future);
+        future
+    };
+    let server = serve(Snow::new([get("^/$", |_| "hello"), get("^/park/$", handler)]));
+    let mut client = Client::connect(server.local_addr());
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /park/ HTTP/1.1\r\nHost: a\r\n\r\n");
+    let _future = lot.take();
+    client.reset();
+    wait_until("it is let go", || watched.upgrade().is_none());
+}
+
+#[test]
 fn it_can_be_awaited() {
     let lot = Lot::default();
     let (plain, bounded) = (lot.clone(), lot.clone());

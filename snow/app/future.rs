@@ -293,7 +293,7 @@ impl<T> Waiter<T> {
         }
         state.waiter = WaiterSlot::Gone;
         // Values and callbacks are the program's: they are dropped when the lock is open again.
-        let left = std::mem::replace(&mut state.result, ResultSlot::Taken);
+        let left = (std::mem::replace(&mut state.result, ResultSlot::Taken), state.then.take());
         drop(state);
         drop(left);
     }
