@@ -135,7 +135,12 @@ where
                     |_| unreachable!("a job waits for nothing, so it is queued once, here"),
                 );
             state.push(runnable);
-            POOL.staff(&mut state);
+            let may_wake = POOL.staff(&mut state);
+            drop(state);
+            // After the lock: a thread that is woken takes it first.
+            if may_wake {
+                POOL.work.notify_one();
+            }
             self.0 = Stage::Queued(task);
         }
         match &mut self.0 {
@@ -183,11 +188,10 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes or starts a thread for what is queued.
-    fn staff(&'static self, state: &mut State) {
+    /// Starts a thread for what is queued, or returns true when one of those there are is to be woken.
+    fn staff(&'static self, state: &mut State) -> bool {
         if state.free >= state.queue.len() || state.threads >= BLOCKING_THREADS {
-            self.work.notify_one();
-            return;
+            return true;
         }
         let thread = thread::Builder::new().name("snow-blocking".to_string());
         match thread.spawn(move || self.work()) {
@@ -195,6 +199,7 @@ impl Pool {
             Err(error) if state.threads > 0 => log::warn!("no thread for blocking work: {error}"),
             Err(error) => panic!("no thread for blocking work: {error}"),
         }
+        false
     }
 
     /// What a thread of the pool does.
