@@ -2,6 +2,9 @@
 
 use std::{fmt::Write, time::Duration};
 
+/// Bytes that most cookies stay below, with what is said about them.
+const USUAL_BYTES: usize = 128;
+
 /// A cookie to set, with its attributes.
 ///
 /// # Examples
@@ -55,7 +58,9 @@ impl Cookie {
             (true, false) => Some("value"),
             (true, true) => None,
         };
-        Cookie { line: format!("{name}={value}"), fault }
+        let mut line = String::with_capacity(USUAL_BYTES);
+        line.extend([name, "=", value]);
+        Cookie { line, fault }
     }
 
     /// Makes a cookie that takes back the one of this name (and path and domain).
@@ -106,7 +111,7 @@ impl Cookie {
         if !value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b';') {
             self.fault = self.fault.or(Some(name));
         }
-        let _ = write!(self.line, "; {name}={value}");
+        self.line.extend(["; ", name, "=", value]);
         self
     }
 

@@ -251,11 +251,12 @@ impl Response {
     }
 
     /// Sets a cookie; one that is not valid makes the answer a 500; the log names it.
-    pub fn cookie(self, cookie: Cookie) -> Response {
+    pub fn cookie(mut self, cookie: Cookie) -> Response {
         match cookie.into_line() {
-            Ok(line) => self.header(header::SET_COOKIE, line),
-            Err(fault) => Response::failed(Error::new(ErrorKind::Handler, fault)),
+            Ok(line) => return self.header(header::SET_COOKIE, line),
+            Err(fault) => self.fail(fault),
         }
+        self
     }
 
     /// Sends fields behind a [stream](Response::stream), made when the stream has ended. Only HTTP/1.1
@@ -339,6 +340,7 @@ impl fmt::Debug for Response {
 /// Returns a line that says what a status means.
 pub(crate) fn reason_text(status: StatusCode) -> Cow<'static, str> {
     match status {
+        StatusCode::OK => Cow::Borrowed("OK\n"),
         StatusCode::NOT_FOUND => Cow::Borrowed("Not Found\n"),
         _ => Cow::Owned(format!("{}\n", status.canonical_reason().unwrap_or("Error"))),
     }
