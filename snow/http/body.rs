@@ -233,10 +233,52 @@ impl Chunked {
                 }
                 _ => {}
             }
-            let Some((&byte, rest)) = input.split_first() else { return Ok(Piece::Incomplete) };
-            *input = rest;
-            self.state = self.step(byte, config)?;
+            let len = match self.plain_step(input, config) {
+                Some((state, len)) => {
+                    self.excess += len as i64;
+                    self.state = state;
+                    len
+                }
+                None => {
+                    let Some(&byte) = input.first() else { return Ok(Piece::Incomplete) };
+                    self.state = self.step(byte, config)?;
+                    1
+                }
+            };
+            *input = &input[len..];
             self.check_overhead(config)?;
+        }
+    }
+
+    /// Takes at once what most framing consists of, if all of it has come: a size and nothing else, the line
+    /// end behind data, an empty trailer section. Returns what is next, and how many bytes it takes.
+    fn plain_step(&self, input: &[u8], config: &Config) -> Option<(ChunkState, usize)> {
+        match self.state {
+            ChunkState::Size { digits: 0, .. } => {
+                let digits =
+                    input.iter().take(9).take_while(|byte| byte.is_ascii_hexdigit()).count();
+                let len = digits + 2;
+                let is_plain = (1..=8).contains(&digits)
+                    && input[digits..].starts_with(b"\r\n")
+                    && len <= config.max_chunk_line_bytes;
+                if !is_plain {
+                    return None;
+                }
+                let digit = |byte: &u8| char::from(*byte).to_digit(16).map_or(0, u64::from);
+                let state =
+                    match input[..digits].iter().fold(0, |size, byte| size << 4 | digit(byte)) {
+                        0 => ChunkState::Trailers,
+                        left => ChunkState::Data { left },
+                    };
+                Some((state, len))
+            }
+            ChunkState::DataEnd if input.starts_with(b"\r\n") => {
+                Some((ChunkState::Size { size: 0, digits: 0 }, 2))
+            }
+            ChunkState::Trailers if self.trailers.is_none() && input.starts_with(b"\r\n") => {
+                Some((ChunkState::End, 2))
+            }
+            _ => None,
         }
     }
 

@@ -15,8 +15,8 @@ use super::{
 use crate::{Config, Error, ErrorKind, Result, config::MOST_FIELDS};
 use std::str;
 
-/// Fields that most heads stay below; more take a second look.
-const USUAL_FIELDS: usize = 16;
+/// Fields that most heads stay below, those of browsers behind a proxy, too; more take a second look.
+const USUAL_FIELDS: usize = 24;
 
 /// How the content of a request is delimited (RFC 9112, section 6).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -83,6 +83,14 @@ impl Fields {
             let name = str::from_utf8(&self.text[field.name.range()]).unwrap_or_default();
             (name, &self.text[field.value.range()])
         })
+    }
+
+    /// Returns the values of `name`, whatever its case.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let places = self.places.iter().filter(move |field| {
+            self.text[field.name.range()].eq_ignore_ascii_case(name.as_bytes())
+        });
+        places.map(|field| &self.text[field.value.range()])
     }
 
     pub(crate) fn len(&self) -> usize {

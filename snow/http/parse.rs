@@ -26,11 +26,9 @@ const USUAL_END: &[u8] = b"HTTP/1.1\r\n";
 /// Bytes of a request line besides its method and target.
 const LINE_BYTES: usize = "  HTTP/1.1\r\n".len();
 
-/// How far the search for the end of a head has come.
+/// How much of a head has been looked at.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub(crate) struct Scan {
-    /// Bytes in which the end has been searched for.
-    searched: u32,
     /// Bytes that were there at the last look.
     examined: u32,
 }
@@ -56,10 +54,10 @@ pub(crate) fn parse_head(
     let input = &input[lead..];
     let max = config.max_head_bytes.min(usize::from(u16::MAX));
     let visible = &input[..input.len().min(max)];
-    // Most heads come whole, which parsing finds out; only what does not is searched for its end.
+    // Most heads come whole, which parsing finds out; only what does not is looked at again.
     let is_first_look = *scan == Scan::default();
     let is_last_look = input.len() > max;
-    if is_first_look || is_last_look || wants_look(visible, scan) {
+    if is_first_look || is_last_look || wants_look(visible, *scan) {
         scan.examined = visible.len() as u32;
         if let Some(len) = parse_whole(visible, config, head)? {
             *scan = Scan::default();
@@ -72,26 +70,14 @@ pub(crate) fn parse_head(
     Ok(None)
 }
 
-/// Returns whether enough has come since the last look for another: the end of the head, or of a line,
-/// or twice as much.
+/// Returns whether enough has come since the last look for another: the end of a line, as that of the head
+/// is, or twice as much.
 // Out of line, as are the rarer cases below: most heads come whole.
 #[inline(never)]
-fn wants_look(input: &[u8], scan: &mut Scan) -> bool {
+fn wants_look(input: &[u8], scan: Scan) -> bool {
     let examined = scan.examined as usize;
     // Lines are few, as fields are.
-    has_end(input, scan)
-        || input.len() >= 2 * examined
-        || memchr::memchr(b'\n', &input[examined..]).is_some()
-}
-
-/// Returns whether the empty line after the fields has come, searching from where the last search
-/// ended.
-fn has_end(input: &[u8], scan: &mut Scan) -> bool {
-    const END: &[u8] = b"\r\n\r\n";
-    let from = (scan.searched as usize).saturating_sub(END.len() - 1);
-    let found = memchr::memmem::find(&input[from..], END).is_some();
-    scan.searched = input.len() as u32;
-    found
+    input.len() >= 2 * examined || memchr::memchr(b'\n', &input[examined..]).is_some()
 }
 
 /// Takes the request line (RFC 9112, section 3) apart, as far as it has come, and returns its length;

@@ -260,16 +260,22 @@ impl Request {
 
     /// Returns the first value of `name` in the query, with `+` and percent escapes decoded.
     pub fn query(&self, name: &str) -> Option<String> {
-        self.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value)
+        let (_, value) =
+            self.raw_query_pairs().find(|(known, _)| target::decode_form(known) == name)?;
+        Some(target::decode_form(value).into_owned())
     }
 
     /// Returns the names and values of the query in order, decoded.
     pub fn query_pairs(&self) -> impl Iterator<Item = (String, String)> + '_ {
-        let query = self.query_string().unwrap_or_default();
-        query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (target::decode_form(name), target::decode_form(value))
+        self.raw_query_pairs().map(|(name, value)| {
+            (target::decode_form(name).into_owned(), target::decode_form(value).into_owned())
         })
+    }
+
+    fn raw_query_pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let query = self.query_string().unwrap_or_default();
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
     }
 
     /// Returns the first value of the field `name`, whatever its case, if it is UTF-8.
@@ -420,9 +426,7 @@ impl<'a> Headers<'a> {
 
     /// Returns all values of `name`, whatever its case.
     pub fn get_all(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        self.fields.values(name)
     }
 
     /// Returns names, as they were sent, and values.

@@ -6,7 +6,7 @@
 use super::{bad, head::Span};
 use crate::{Error, Result};
 use http::Method;
-use std::{net::Ipv6Addr, str};
+use std::{borrow::Cow, net::Ipv6Addr, str};
 
 /// May stand in a path.
 const PATH: u8 = 1;
@@ -252,15 +252,18 @@ fn decode(raw: &[u8]) -> Option<Vec<u8>> {
 ///
 /// A malformed escape stays as it is, and what is not UTF-8 becomes the replacement character: a query is
 /// for the application to judge, and no part of routing.
-pub(crate) fn decode_form(raw: &str) -> String {
+pub(crate) fn decode_form(raw: &str) -> Cow<'_, str> {
+    if !raw.contains(['+', '%']) {
+        return Cow::Borrowed(raw);
+    }
     let spaced = raw.replace('+', " ");
-    match decode(spaced.as_bytes()) {
+    Cow::Owned(match decode(spaced.as_bytes()) {
         Some(decoded) => match String::from_utf8(decoded) {
             Ok(text) => text,
             Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
         },
         None => spaced,
-    }
+    })
 }
 
 /// Whether an authority must name a port.
