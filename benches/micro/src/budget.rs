@@ -3,7 +3,7 @@
 use crate::{
     Result, callgrind,
     programs::Programs,
-    scenarios::{FRESH, PIPELINED, PLAINTEXT, ROUTES, Scenario, VARIED, WAITING},
+    scenarios::{ECHO, FILE, FRESH, JSON, PIPELINED, PLAINTEXT, ROUTES, Scenario, VARIED, WAITING},
     syscalls,
     traced::reason_against,
 };
@@ -157,7 +157,7 @@ fn measure(programs: &Programs) -> Result<Vec<Figure>> {
         Figure::new("crates.all-features", Margin::Promise, all),
         Figure::new("bytes.hello", Margin::Percent(3), hello_bytes(programs)?),
     ];
-    for scenario in [&PLAINTEXT, &PIPELINED, &VARIED, &ROUTES] {
+    for scenario in [&PLAINTEXT, &PIPELINED, &JSON, &VARIED, &ROUTES] {
         figures.extend(callgrind_figures(
             programs,
             scenario,
@@ -167,6 +167,9 @@ fn measure(programs: &Programs) -> Result<Vec<Figure>> {
     figures.extend(callgrind_figures(programs, &WAITING, [Margin::Percent(5), Margin::Half])?);
     figures.push(system_calls(programs, &PLAINTEXT, Margin::Hundredth)?);
     figures.push(system_calls(programs, &PIPELINED, Margin::Hundredth)?);
+    figures.push(system_calls(programs, &ECHO, Margin::Half)?);
+    // How much the kernel takes at once is the machine's affair; without `sendfile` they are hundreds.
+    figures.push(system_calls(programs, &FILE, Margin::Promise)?);
     figures.push(system_calls(programs, &FRESH, Margin::Half)?);
     Ok(figures)
 }
@@ -200,6 +203,9 @@ fn system_calls(programs: &Programs, scenario: &Scenario, margin: Margin) -> Res
 
 fn crates(programs: &Programs, features: &[&str]) -> Result<f64> {
     let output = Command::new(programs.root().join(".ci/crates")).args(features).output()?;
+    if !output.status.success() {
+        return Err("the crates cannot be counted: `cargo tree` failed".into());
+    }
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 

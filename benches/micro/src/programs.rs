@@ -15,6 +15,8 @@ pub struct Programs {
     /// README's first program, with debug information.
     pub hello: PathBuf,
     pub load: PathBuf,
+    /// The mebibyte that the server sends from disk.
+    pub file: PathBuf,
     /// Where reports go.
     pub reports: PathBuf,
 }
@@ -39,10 +41,13 @@ impl Programs {
         }
         let reports = target.join("reports");
         fs::create_dir_all(&reports)?;
+        let file = target.join("mebibyte");
+        fs::write(&file, vec![b'x'; 1 << 20])?;
         Ok(Programs {
             bench: target.join("release/examples/bench"),
             hello: target.join("release/examples/hello"),
             load: benches.join("peers/target/release/load"),
+            file,
             reports,
             benches,
         })
