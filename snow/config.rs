@@ -156,8 +156,9 @@ pub struct Config {
     /// client has to itself. Default: three quarters of what `max_connections` is by default, so that
     /// no one address can have all. Beyond: a new one is closed at once.
     ///
-    /// A file that is sent takes a descriptor, too. Of both together one address may have as many as this,
-    /// or as the default if that is more; beyond, the next file is answered 503.
+    /// A file that is sent takes a descriptor, too. Of both together one address may have 32 more than this,
+    /// or than the default if that is more; beyond, the next file is answered 503, and the next connection
+    /// is closed.
     pub max_connections_per_address: usize,
 
     /// Bytes that the connections of one worker may hold together: requests whose content arrives, answers
@@ -295,9 +296,10 @@ impl fmt::Display for Config {
 
 impl Config {
     /// Returns how many descriptors one address may take, with its connections and the files that are
-    /// sent to it: no one address is to have all.
+    /// sent to it: no one address is to have all, and one with all its connections has some files still.
     pub(crate) fn descriptors_per_address(&self) -> usize {
-        self.max_connections_per_address.max(most_for_one(default_max_connections()))
+        let most = self.max_connections_per_address.max(most_for_one(default_max_connections()));
+        most.saturating_add(DESCRIPTOR_RESERVE / 2)
     }
 }
 

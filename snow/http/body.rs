@@ -275,7 +275,11 @@ impl Chunked {
             ChunkState::DataEnd if input.starts_with(b"\r\n") => {
                 Some((ChunkState::Size { size: 0, digits: 0 }, 2))
             }
-            ChunkState::Trailers if self.trailers.is_none() && input.starts_with(b"\r\n") => {
+            ChunkState::Trailers
+                if self.trailers.is_none()
+                    && config.max_trailer_bytes >= 2
+                    && input.starts_with(b"\r\n") =>
+            {
                 Some((ChunkState::End, 2))
             }
             _ => None,
@@ -450,6 +454,14 @@ mod tests {
             assert_eq!((trailers[0].0.as_str(), trailers[0].1.as_bytes()), ("x-sum", &b"7"[..]));
             assert_eq!(left, 3);
         }
+    }
+
+    #[test]
+    fn the_bound_on_trailers_holds_however_they_are_cut() {
+        let config = Config { max_trailer_bytes: 1, ..Config::default() };
+        let mut decoder = Decoder::new(ContentFraming::Chunked);
+        let error = decoder.decode(&mut &b"0\r\n\r\n"[..], &config).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HeadTooLarge);
     }
 
     #[test]

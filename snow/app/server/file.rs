@@ -103,11 +103,13 @@ impl Connection {
     /// Opens the file that a response names, if it names one.
     fn open(&self, response: &mut Response) -> Result<(), Error> {
         if let Content::File(FileContent::Named(path)) = &response.body.0 {
-            if !self.worker.has_descriptor(self.remote.addr()) {
+            let (file, metadata) = open_regular(path).map_err(|error| explain(&error, path))?;
+            // Without content to send it is closed at once.
+            let is_kept = metadata.len() > 0 && !self.conn.answers_head();
+            if is_kept && !self.worker.has_descriptor(self.remote.addr()) {
                 let reason = "too many files are being sent to this address";
                 return Err(Error::new(ErrorKind::Unavailable, reason));
             }
-            let (file, metadata) = open_regular(path).map_err(|error| explain(&error, path))?;
             if response.get_header(header::LAST_MODIFIED.as_str()).is_none() {
                 let date = last_modified(&metadata, self.worker.handle.wall());
                 response.headers.extend(date.map(|date| (header::LAST_MODIFIED, date)));

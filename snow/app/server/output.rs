@@ -355,7 +355,7 @@ impl Connection {
         let make = outgoing.trailers.get().take();
         let made = catch_unwind(AssertUnwindSafe(|| make.map(|make| make()).unwrap_or_default()));
         let step = match made {
-            Ok(trailers) => self.finish(output, &trailers),
+            Ok(trailers) => self.finish(output, &trailers, End::Linger),
             Err(panic) => {
                 let reason = format!("the trailers panicked: {}", panic_message(&*panic));
                 self.break_off(&Error::new(ErrorKind::Handler, reason))

@@ -143,7 +143,7 @@ impl Connection {
                 let (content, trailers) = (Contained::new(pieces), Contained::new(trailers));
                 if !is_wanted {
                     self.record(&mut exchange, status, 0);
-                    return self.finish(output, &[]);
+                    return self.finish(output, &[], End::Answered);
                 }
                 let outgoing = Outgoing {
                     content,
@@ -175,9 +175,10 @@ impl Connection {
         &mut self,
         output: &mut Vec<u8>,
         trailers: &[(HeaderName, HeaderValue)],
+        last: End,
     ) -> Step {
         match self.conn.finish(output, trailers) {
-            Ok(after) => self.go_on(after, End::Linger),
+            Ok(after) => self.go_on(after, last),
             Err(error) => self.break_off(&error),
         }
     }
