@@ -162,6 +162,64 @@ pub(super) fn poll_hangup<S: StreamSocket>(
     }
 }
 
+/// The methods of [`Stream`](super::Stream) that are the same for every socket over a `source`.
+macro_rules! stream_methods {
+    () => {
+        fn poll_read(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+            buf: &mut [u8],
+        ) -> std::task::Poll<std::io::Result<usize>> {
+            $crate::net::socket::poll_read(&mut self.source, cx, buf)
+        }
+
+        fn poll_write(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+            bufs: &[std::io::IoSlice<'_>],
+        ) -> std::task::Poll<std::io::Result<usize>> {
+            $crate::net::socket::poll_write(&mut self.source, cx, bufs)
+        }
+
+        #[cfg(target_os = "linux")]
+        fn sends_files(&self) -> bool {
+            true
+        }
+
+        #[cfg(target_os = "linux")]
+        fn poll_send_file(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+            file: &std::fs::File,
+            offset: u64,
+            most: usize,
+        ) -> std::task::Poll<std::io::Result<usize>> {
+            $crate::net::socket::poll_send_file(&mut self.source, cx, file, offset, most)
+        }
+
+        fn has_input(&self) -> bool {
+            !self.source.is_drained($crate::rt::Direction::Read)
+        }
+
+        fn is_awaited(&self) -> bool {
+            self.source.is_awaited($crate::rt::Direction::Read)
+        }
+
+        fn retry_write(&mut self) {
+            self.source.set_undrained($crate::rt::Direction::Write);
+        }
+
+        fn poll_hangup(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<$crate::rt::Hangup> {
+            $crate::net::socket::poll_hangup(&mut self.source, cx)
+        }
+    };
+}
+
+pub(super) use stream_methods;
+
 /// Implements the `futures-io` traits for a type that is a [`Stream`](super::Stream) over a `source`.
 ///
 /// Here reads and writes are steps of the task's turn. The HTTP server has bounds of its own, and calls the

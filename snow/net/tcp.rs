@@ -6,11 +6,10 @@ use super::{
     socket::{self, connected, impl_futures_io, wait_io},
     stream::Stream,
 };
-use crate::rt::{Direction, Handle, Hangup, Source, timeout};
+use crate::rt::{Direction, Handle, Source, timeout};
 use socket2::{SockRef, TcpKeepalive};
 use std::{
-    fmt,
-    io::{self, IoSlice},
+    fmt, io,
     net::{Shutdown, SocketAddr},
     task::{Context, Poll},
     time::Duration,
@@ -306,55 +305,13 @@ impl TcpStream {
 }
 
 impl Stream for TcpStream {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        socket::poll_read(&mut self.source, cx, buf)
-    }
-
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        socket::poll_write(&mut self.source, cx, bufs)
-    }
+    socket::stream_methods!();
 
     #[cfg(target_os = "linux")]
     fn poll_write_more(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         socket::poll_io(&mut self.source, Direction::Write, cx, |io| {
             SockRef::from(io).send_with_flags(buf, MSG_MORE | MSG_NOSIGNAL)
         })
-    }
-
-    #[cfg(target_os = "linux")]
-    fn sends_files(&self) -> bool {
-        true
-    }
-
-    #[cfg(target_os = "linux")]
-    fn poll_send_file(
-        &mut self,
-        cx: &mut Context<'_>,
-        file: &std::fs::File,
-        offset: u64,
-        most: usize,
-    ) -> Poll<io::Result<usize>> {
-        socket::poll_send_file(&mut self.source, cx, file, offset, most)
-    }
-
-    fn has_input(&self) -> bool {
-        !self.source.is_drained(Direction::Read)
-    }
-
-    fn is_awaited(&self) -> bool {
-        self.source.is_awaited(Direction::Read)
-    }
-
-    fn retry_write(&mut self) {
-        self.source.set_undrained(Direction::Write);
-    }
-
-    fn poll_hangup(&mut self, cx: &mut Context<'_>) -> Poll<Hangup> {
-        socket::poll_hangup(&mut self.source, cx)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

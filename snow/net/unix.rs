@@ -7,12 +7,12 @@ use super::{
     socket_file::{self, SocketFile},
     stream::Stream,
 };
-use crate::rt::{Direction, Hangup, Source, poll_step, sleep};
+use crate::rt::{Source, poll_step, sleep};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::{
     fmt,
     future::poll_fn,
-    io::{self, IoSlice},
+    io,
     net::Shutdown,
     os::unix::net::SocketAddr,
     path::Path,
@@ -352,49 +352,7 @@ impl UnixStream {
 }
 
 impl Stream for UnixStream {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        socket::poll_read(&mut self.source, cx, buf)
-    }
-
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        socket::poll_write(&mut self.source, cx, bufs)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn sends_files(&self) -> bool {
-        true
-    }
-
-    #[cfg(target_os = "linux")]
-    fn poll_send_file(
-        &mut self,
-        cx: &mut Context<'_>,
-        file: &std::fs::File,
-        offset: u64,
-        most: usize,
-    ) -> Poll<io::Result<usize>> {
-        socket::poll_send_file(&mut self.source, cx, file, offset, most)
-    }
-
-    fn has_input(&self) -> bool {
-        !self.source.is_drained(Direction::Read)
-    }
-
-    fn is_awaited(&self) -> bool {
-        self.source.is_awaited(Direction::Read)
-    }
-
-    fn retry_write(&mut self) {
-        self.source.set_undrained(Direction::Write);
-    }
-
-    fn poll_hangup(&mut self, cx: &mut Context<'_>) -> Poll<Hangup> {
-        socket::poll_hangup(&mut self.source, cx)
-    }
+    socket::stream_methods!();
 
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
