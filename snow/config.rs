@@ -245,6 +245,13 @@ impl Config {
         };
         Err(Error::new(ErrorKind::Config, fault))
     }
+
+    /// Returns how many descriptors one address may take, with its connections and the files that are
+    /// sent to it: no one address is to have all, and one with all its connections has some files still.
+    pub(crate) fn descriptors_per_address(&self) -> usize {
+        let most = self.max_connections_per_address.max(most_for_one(default_max_connections()));
+        most.saturating_add(DESCRIPTOR_RESERVE / 2)
+    }
 }
 
 /// The limits in force, for a person, a group to a line.
@@ -291,15 +298,6 @@ impl fmt::Display for Config {
             self.max_buffered_bytes,
         )?;
         write!(f, "stop: within {:?}, idle {:?}", self.shutdown_timeout, self.shutdown_idle_grace)
-    }
-}
-
-impl Config {
-    /// Returns how many descriptors one address may take, with its connections and the files that are
-    /// sent to it: no one address is to have all, and one with all its connections has some files still.
-    pub(crate) fn descriptors_per_address(&self) -> usize {
-        let most = self.max_connections_per_address.max(most_for_one(default_max_connections()));
-        most.saturating_add(DESCRIPTOR_RESERVE / 2)
     }
 }
 

@@ -270,11 +270,9 @@ fn split_literal(hir: &Hir) -> (&[u8], &[Hir]) {
 
 /// Returns the literal that the parts of an expression end with, if what they match ends there.
 fn literal_end(parts: &[Hir]) -> &[u8] {
-    match parts {
-        [.., last, end] if *end.kind() == HirKind::Look(Look::End) => match last.kind() {
-            HirKind::Literal(literal) => &literal.0,
-            _ => &[],
-        },
+    let [.., last, end] = parts else { return &[] };
+    match (last.kind(), end.kind()) {
+        (HirKind::Literal(literal), HirKind::Look(Look::End)) => &literal.0,
         _ => &[],
     }
 }

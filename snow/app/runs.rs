@@ -4,7 +4,7 @@
 //! them.
 
 use crate::http::Span;
-use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 /// What comes behind the literal that a pattern begins with.
 pub(crate) struct Runs {
@@ -46,8 +46,6 @@ impl Runs {
     fn part(&mut self, part: &Hir) -> Option<Part> {
         match part.kind() {
             HirKind::Literal(literal) => Some(Part::Literal(literal.0.clone())),
-            HirKind::Class(class) => run(class, 1, Some(1), false),
-            HirKind::Repetition(repetition) => repeated(repetition, false),
             HirKind::Capture(group) => {
                 self.group_names.push(group.name.as_deref().map(String::from));
                 // A group that can never take part has been dropped from the expression, but keeps its
@@ -55,13 +53,9 @@ impl Runs {
                 if group.index as usize != self.group_names.len() {
                     return None;
                 }
-                match group.sub.kind() {
-                    HirKind::Class(class) => run(class, 1, Some(1), true),
-                    HirKind::Repetition(repetition) => repeated(repetition, true),
-                    _ => None,
-                }
+                run_of(&group.sub, true)
             }
-            _ => None,
+            _ => run_of(part, false),
         }
     }
 
@@ -139,11 +133,13 @@ impl Runs {
     }
 }
 
-/// Takes what is repeated as often as it can be: a class, or a literal that may be missing.
-fn repeated(repetition: &Repetition, is_group: bool) -> Option<Part> {
-    if !repetition.greedy {
-        return None;
-    }
+/// Takes a class, once or as often as it can be, or a literal that may be missing.
+fn run_of(part: &Hir, is_group: bool) -> Option<Part> {
+    let repetition = match part.kind() {
+        HirKind::Class(class) => return run(class, 1, Some(1), is_group),
+        HirKind::Repetition(repetition) if repetition.greedy => repetition,
+        _ => return None,
+    };
     let (least, most) = (repetition.min as usize, repetition.max.map(|most| most as usize));
     match repetition.sub.kind() {
         HirKind::Class(class) => run(class, least, most, is_group),

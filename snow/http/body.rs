@@ -164,6 +164,19 @@ enum ChunkState {
     End,
 }
 
+impl ChunkState {
+    /// Before the size of the next chunk.
+    const BEGIN: ChunkState = ChunkState::Size { size: 0, digits: 0 };
+
+    /// Returns what comes behind the line of a chunk of `size` bytes.
+    fn behind_size(size: u64) -> ChunkState {
+        match size {
+            0 => ChunkState::Trailers,
+            left => ChunkState::Data { left },
+        }
+    }
+}
+
 /// Where in a chunk extension (RFC 9112, section 7.1.1) the next byte is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum ExtensionState {
@@ -206,12 +219,7 @@ struct TrailerSection {
 
 impl Default for Chunked {
     fn default() -> Chunked {
-        Chunked {
-            state: ChunkState::Size { size: 0, digits: 0 },
-            line_len: 0,
-            excess: 0,
-            trailers: None,
-        }
+        Chunked { state: ChunkState::BEGIN, line_len: 0, excess: 0, trailers: None }
     }
 }
 
@@ -265,16 +273,10 @@ impl Chunked {
                     return None;
                 }
                 let digit = |byte: &u8| char::from(*byte).to_digit(16).map_or(0, u64::from);
-                let state =
-                    match input[..digits].iter().fold(0, |size, byte| size << 4 | digit(byte)) {
-                        0 => ChunkState::Trailers,
-                        left => ChunkState::Data { left },
-                    };
-                Some((state, len))
+                let size = input[..digits].iter().fold(0, |size, byte| size << 4 | digit(byte));
+                Some((ChunkState::behind_size(size), len))
             }
-            ChunkState::DataEnd if input.starts_with(b"\r\n") => {
-                Some((ChunkState::Size { size: 0, digits: 0 }, 2))
-            }
+            ChunkState::DataEnd if input.starts_with(b"\r\n") => Some((ChunkState::BEGIN, 2)),
             ChunkState::Trailers
                 if self.trailers.is_none()
                     && config.max_trailer_bytes >= 2
@@ -298,16 +300,13 @@ impl Chunked {
             ChunkState::Extension { size, at } => in_extension(byte, size, at),
             ChunkState::SizeEnd { size } if byte == b'\n' => {
                 self.line_len = 0;
-                Ok(match size {
-                    0 => ChunkState::Trailers,
-                    left => ChunkState::Data { left },
-                })
+                Ok(ChunkState::behind_size(size))
             }
             ChunkState::SizeEnd { .. } => Err(bad("a chunk-size line has a bare carriage return")),
             ChunkState::DataEnd if byte == b'\r' => Ok(ChunkState::DataEndLineFeed),
             ChunkState::DataEndLineFeed if byte == b'\n' => {
                 self.line_len = 0;
-                Ok(ChunkState::Size { size: 0, digits: 0 })
+                Ok(ChunkState::BEGIN)
             }
             ChunkState::DataEnd | ChunkState::DataEndLineFeed => {
                 Err(bad("a chunk is not followed by a line end"))

@@ -253,10 +253,12 @@ impl Response {
     /// Sets a cookie; one that is not valid makes the answer a 500; the log names it.
     pub fn cookie(mut self, cookie: Cookie) -> Response {
         match cookie.into_line() {
-            Ok(line) => return self.header(header::SET_COOKIE, line),
-            Err(fault) => self.fail(fault),
+            Ok(line) => self.header(header::SET_COOKIE, line),
+            Err(fault) => {
+                self.fail(fault);
+                self
+            }
         }
-        self
     }
 
     /// Sends fields behind a [stream](Response::stream), made when the stream has ended. Only HTTP/1.1
