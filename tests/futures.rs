@@ -305,6 +305,14 @@ fn a_bounded_wait_ends_with_504() {
     assert_eq!(client.elapsed(), Duration::from_secs(59));
 }
 
+/// A promise whose callback holds something.
+fn holding(held: Option<Arc<()>>) -> Future<String> {
+    Future::new(move |value: String| {
+        drop(held);
+        value
+    })
+}
+
 #[test]
 fn what_a_callback_holds_is_let_go_before_its_failure_is_answered() {
     for limit in [None, Some(Duration::from_secs(1))] {
@@ -315,10 +323,7 @@ fn what_a_callback_holds_is_let_go_before_its_failure_is_answered() {
         let parking = lot.clone();
         let handler = move |_: Request| {
             let held = held.lock().unwrap().take();
-            let future = Future::new(move |value: String| {
-                drop(held);
-                value
-            });
+            let future = holding(held);
             match limit {
                 None => future,
                 Some(limit) => {
@@ -347,10 +352,7 @@ fn what_a_callback_holds_is_let_go_when_nobody_waits_any_more() {
     let parking = lot.clone();
     let handler = move |_: Request| {
         let held = held.lock().unwrap().take();
-        let future = Future::new(move |value: String| {
-            drop(held);
-            value
-        });
+        let future = holding(held);
         // Somebody could complete it still.
         parking.park(&future);
         future
