@@ -135,12 +135,15 @@ fn write_status_line(out: &mut Vec<u8>, status: StatusCode) {
 /// Writes a line's end and a field, its name as people write it: each word with a capital.
 fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     out.extend_from_slice(b"\r\n");
-    let mut begins_word = true;
-    out.extend(name.as_str().bytes().map(|byte| {
-        let byte = if begins_word { byte.to_ascii_uppercase() } else { byte };
-        begins_word = byte == b'-';
-        byte
-    }));
+    let start = out.len();
+    out.extend_from_slice(name.as_str().as_bytes());
+    let mut before = b'-';
+    for byte in &mut out[start..] {
+        if before == b'-' {
+            byte.make_ascii_uppercase();
+        }
+        before = *byte;
+    }
     out.extend_from_slice(b": ");
     out.extend_from_slice(value.as_bytes());
 }
