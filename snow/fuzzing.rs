@@ -1,13 +1,20 @@
-//! What the fuzz targets drive; compiled for them alone, under `--cfg fuzzing`.
+//! What the fuzz targets and the bench of the codec drive; compiled for them alone, under `--cfg fuzzing`.
 //!
 //! A [`Codec`] is one connection's codec without an application: heads and content go through the same
-//! `Conn` as a server's. Nothing is decided here.
+//! `Conn` as a server's. An [`Encoder`] writes heads of responses.
+//! Nothing is decided here.
 
 use crate::{
-    Config, ErrorKind, HeaderName, HeaderValue, Request,
-    http::{Conn, ContentFraming, PartsKeeper, Piece},
+    Config, ErrorKind, HeaderName, HeaderValue, Request, Response,
+    http::{Conn, ContentFraming, Owed, PartsKeeper, Piece, Preface, Version, write_head},
 };
-use std::sync::Arc;
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+pub use crate::app::fuzzing::*;
 
 /// The fields of uploads.
 #[cfg(feature = "uploads")]
@@ -104,8 +111,37 @@ impl<'a> Codec<'a> {
     }
 }
 
-impl std::fmt::Debug for Codec<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Codec<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.conn.fmt(f)
+    }
+}
+
+/// Writes heads of responses, all with one date.
+pub struct Encoder(Preface);
+
+impl Encoder {
+    /// Makes the encoder of a worker.
+    pub fn new(config: &Config) -> Encoder {
+        let mut preface = Preface::new(config.server_header.as_ref());
+        preface.set_date(UNIX_EPOCH + Duration::from_secs(784_111_777)); // RFC 9110's
+        Encoder(preface)
+    }
+
+    /// Writes the head that answers a `GET` of HTTP/1.1 on a connection that goes on.
+    pub fn write_head(&self, out: &mut Vec<u8>, response: &Response) {
+        let mut owed = Owed {
+            is_head: false,
+            version: Version::Http11,
+            is_keep_alive: true,
+            is_last_request: false,
+        };
+        write_head(out, response, &mut owed, &self.0);
+    }
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoder").finish_non_exhaustive()
     }
 }

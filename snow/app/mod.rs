@@ -5,6 +5,8 @@ mod binding;
 mod census;
 mod client;
 mod future;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod handler;
 mod index;
 mod listening;

@@ -27,11 +27,11 @@ pub(crate) use conn::{After, Conn};
 #[cfg(feature = "uploads")]
 pub(crate) use date::LAST_DATE;
 pub(crate) use date::{Preface, http_date};
-#[cfg(fuzzing)]
-pub(crate) use fields::ContentFraming;
 pub(crate) use head::Span;
 pub(crate) use request::{Context, Parts, PartsKeeper, RequestBody, States};
 pub(crate) use response::{Content, FileContent, MakeTrailers, Pieces, StreamContent, reason_text};
+#[cfg(fuzzing)]
+pub(crate) use {conn::Owed, encode::write_head, fields::ContentFraming};
 
 use crate::{Error, ErrorKind};
 use std::borrow::Cow;

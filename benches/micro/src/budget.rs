@@ -1,9 +1,12 @@
 //! The bounds that a change may not go beyond without saying so: one file, `benches/budget`.
 
 use crate::{
-    Result, callgrind,
+    Result, callgrind, codec,
     programs::Programs,
-    scenarios::{ECHO, FILE, FRESH, JSON, PIPELINED, PLAINTEXT, ROUTES, Scenario, VARIED, WAITING},
+    scenarios::{
+        ECHO, FILE, FRESH, JSON, PIPELINED, PLAINTEXT, ROUTES, ROUTES_1000, Scenario, VARIED,
+        WAITING,
+    },
     syscalls,
     traced::reason_against,
 };
@@ -157,7 +160,7 @@ fn measure(programs: &Programs) -> Result<Vec<Figure>> {
         Figure::new("crates.all-features", Margin::Promise, all),
         Figure::new("bytes.hello", Margin::Percent(3), hello_bytes(programs)?),
     ];
-    for scenario in [&PLAINTEXT, &PIPELINED, &JSON, &VARIED, &ROUTES] {
+    for scenario in [&PLAINTEXT, &PIPELINED, &JSON, &VARIED, &ROUTES, &ROUTES_1000] {
         figures.extend(callgrind_figures(
             programs,
             scenario,
@@ -165,6 +168,7 @@ fn measure(programs: &Programs) -> Result<Vec<Figure>> {
         )?);
     }
     figures.extend(callgrind_figures(programs, &WAITING, [Margin::Percent(5), Margin::Half])?);
+    figures.extend(codec_figures(programs)?);
     figures.push(system_calls(programs, &PLAINTEXT, Margin::Hundredth)?);
     figures.push(system_calls(programs, &PIPELINED, Margin::Hundredth)?);
     figures.push(system_calls(programs, &ECHO, Margin::Half)?);
@@ -191,6 +195,16 @@ fn callgrind_figures(
         Figure::new(format!("instructions.{name}"), margins[0], instructions),
         Figure::new(format!("allocations.{name}"), margins[1], allocations),
     ])
+}
+
+fn codec_figures(programs: &Programs) -> Result<Vec<Figure>> {
+    let costs = codec::costs(programs)?.into_iter();
+    Ok(costs
+        .map(|(case, cost)| {
+            let instructions = cost.map(|cost| cost.instructions);
+            Figure::new(format!("codec.{case}"), Margin::Percent(2), instructions)
+        })
+        .collect())
 }
 
 fn system_calls(programs: &Programs, scenario: &Scenario, margin: Margin) -> Result<Figure> {

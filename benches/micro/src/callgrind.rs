@@ -4,6 +4,7 @@ use crate::{Result, programs::Programs, scenarios::Scenario, traced::Tracer};
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
+    path::Path,
 };
 
 /// What allocates, by the names that the C library and Rust's allocator use.
@@ -39,21 +40,35 @@ pub fn per_request(programs: &Programs, scenario: &Scenario) -> Result<Cost> {
 
 fn profile(programs: &Programs, scenario: &Scenario, requests: u64) -> Result<Profile> {
     let path = programs.reports.join(format!("callgrind-{}-{requests}", scenario.name));
+    Tracer { command: command(&path) }.run(programs, scenario, requests)?;
+    Profile::read(&path)
+}
+
+/// Returns the command that counts what the command behind it does, and reports to `path`.
+pub fn command(path: &Path) -> Vec<String> {
     let out = format!("--callgrind-out-file={}", path.display());
     let words = ["valgrind", "--tool=callgrind", "--dump-instr=yes", &out];
-    Tracer { command: words.map(str::to_owned).into() }.run(programs, scenario, requests)?;
-    Profile::parse(&fs::read_to_string(path)?).ok_or_else(|| "callgrind counted nothing".into())
+    words.map(str::to_owned).into()
 }
 
 /// What a run counted.
 #[derive(Default)]
-struct Profile {
+pub struct Profile {
     /// Instructions at each address, those of called functions not among them.
     by_address: BTreeMap<Address, u64>,
-    allocations: u64,
+    pub allocations: u64,
 }
 
 impl Profile {
+    /// Reads the report at `path`.
+    pub fn read(path: &Path) -> Result<Profile> {
+        Profile::parse(&fs::read_to_string(path)?).ok_or_else(|| "callgrind counted nothing".into())
+    }
+
+    pub fn instructions(&self) -> u64 {
+        self.by_address.values().sum()
+    }
+
     /// Reads a profile of one event and with positions `instr line`; `None` of anything else.
     fn parse(text: &str) -> Option<Profile> {
         text.lines().find(|line| *line == "positions: instr line")?;
@@ -141,7 +156,7 @@ mod tests {
     fn what_a_callee_costs_is_counted_once() {
         let profile = Profile::parse(PROFILE).unwrap();
         let cost = |object: &str, address| profile.by_address[&(object.to_owned(), address)];
-        assert_eq!(profile.by_address.values().sum::<u64>(), 5 + 7 + 1 + 900);
+        assert_eq!(profile.instructions(), 5 + 7 + 1 + 900);
         assert_eq!((cost("/a", 0x10), cost("/a", 0x12)), (6, 7));
         assert_eq!(cost("/libc.so.6", 0x98930), 900);
     }

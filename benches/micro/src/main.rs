@@ -2,11 +2,12 @@
 //!
 //! Started by `benches/micro/run`, and by `.ci/budget`, with the folder `benches` as its first argument.
 //! Runs the server of `examples/bench.rs` under a tracer twice, with N requests and with 3N, so that
-//! what starting and stopping cost falls out of the difference.
+//! what starting and stopping cost falls out of the difference; and the codec alone likewise.
 
 mod addresses;
 mod budget;
 mod callgrind;
+mod codec;
 mod options;
 mod place;
 mod programs;
@@ -28,7 +29,14 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<ExitCode> {
     let programs = Programs::build(&options.benches)?;
     match &options.job {
-        Job::Table(scenarios) => table::print(&programs, scenarios)?,
+        Job::Table { codec, scenarios } => {
+            if *codec {
+                codec::print(&programs)?;
+            }
+            if !scenarios.is_empty() {
+                table::print(&programs, scenarios)?;
+            }
+        }
         Job::Print => budget::print(&programs)?,
         Job::Check => return budget::check(&programs),
     }

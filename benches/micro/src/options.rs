@@ -5,7 +5,8 @@ use harness::Arguments;
 use std::path::PathBuf;
 
 const USAGE: &str =
-    "usage: benches/micro/run [scenario…]   a table of instructions per request (all)
+    "usage: benches/micro/run [scenario…]   tables of instructions per request (all)
+       benches/micro/run codec       of what parsing, encoding and routing cost by themselves
        .ci/budget                    checks every count against its bound in benches/budget
        .ci/budget --print            prints what is measured as such a file";
 
@@ -16,7 +17,11 @@ pub struct Options {
 }
 
 pub enum Job {
-    Table(Vec<&'static Scenario>),
+    Table {
+        /// Whether the codec alone is measured, too.
+        codec: bool,
+        scenarios: Vec<&'static Scenario>,
+    },
     Check,
     Print,
 }
@@ -27,21 +32,24 @@ impl Options {
         let usage = format!("{USAGE}\nscenarios: {}", names.join(", "));
         let mut arguments = Arguments::new(words, usage);
         let benches = arguments.value()?;
-        let mut chosen = Vec::new();
+        let mut scenarios = Vec::new();
+        let mut codec = false;
         let mut job = None;
         while let Some(word) = arguments.word() {
             match word.as_str() {
                 "--budget" => job = Some(Job::Check),
                 "--print" => job = Some(Job::Print),
                 "-h" | "--help" => return Err(arguments.usage()),
+                "codec" => codec = true,
                 name => {
-                    chosen.push(scenarios::find(name).ok_or_else(|| arguments.unknown(name))?);
+                    scenarios.push(scenarios::find(name).ok_or_else(|| arguments.unknown(name))?);
                 }
             }
         }
-        if chosen.is_empty() {
-            chosen.extend(scenarios::ALL);
+        if scenarios.is_empty() && !codec {
+            scenarios.extend(scenarios::ALL);
+            codec = true;
         }
-        Ok(Options { benches, job: job.unwrap_or(Job::Table(chosen)) })
+        Ok(Options { benches, job: job.unwrap_or(Job::Table { codec, scenarios }) })
     }
 }

@@ -27,18 +27,7 @@ impl Programs {
     pub fn build(benches: &Path) -> Result<Programs> {
         let benches = fs::canonicalize(benches)?;
         let target = Programs::root_of(&benches).join("target/micro");
-        let examples = ["--example", "bench", "--example", "hello", "--features", "json"];
-        let status = Command::new("cargo")
-            .args(["build", "--quiet", "--release", "--locked"])
-            .args(examples)
-            .arg("--target-dir")
-            .arg(&target)
-            .env("CARGO_PROFILE_RELEASE_DEBUG", "1")
-            .current_dir(Programs::root_of(&benches))
-            .status()?;
-        if !status.success() {
-            return Err("Snow does not build".into());
-        }
+        build(&benches, &target, &["bench", "hello"], "")?;
         let reports = target.join("reports");
         fs::create_dir_all(&reports)?;
         let file = target.join("mebibyte");
@@ -53,6 +42,13 @@ impl Programs {
         })
     }
 
+    /// Builds the program of the codec alone, which sees what is private.
+    pub fn codec(&self) -> Result<PathBuf> {
+        let target = self.root().join("target/micro/codec");
+        build(&self.benches, &target, &["codec"], "--cfg fuzzing")?;
+        Ok(target.join("release/examples/codec"))
+    }
+
     /// The folder whose package is Snow.
     pub fn root(&self) -> &Path {
         Programs::root_of(&self.benches)
@@ -61,4 +57,21 @@ impl Programs {
     fn root_of(benches: &Path) -> &Path {
         benches.parent().unwrap_or(Path::new("/"))
     }
+}
+
+/// Builds examples of Snow's.
+fn build(benches: &Path, target: &Path, examples: &[&str], flags: &str) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--release", "--locked", "--features", "json"]);
+    for example in examples {
+        cargo.args(["--example", example]);
+    }
+    let status = cargo
+        .arg("--target-dir")
+        .arg(target)
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "1")
+        .env("RUSTFLAGS", flags)
+        .current_dir(Programs::root_of(benches))
+        .status()?;
+    if status.success() { Ok(()) } else { Err("Snow does not build".into()) }
 }

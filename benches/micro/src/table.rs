@@ -62,15 +62,15 @@ fn print_rows(columns: &[Column], name_of: impl Fn(&Place) -> Option<&String>) {
 }
 
 fn print_head(title: &str, columns: &[Column]) {
-    let names: Vec<_> = columns.iter().map(|column| format!("{:>10}", column.name)).collect();
+    let names: Vec<_> = columns.iter().map(|column| format!("{:>11}", column.name)).collect();
     println!("| {title:<28} | {} |", names.join(" | "));
-    println!("| {:-<28} |{}", "", " ---------: |".repeat(columns.len()));
+    println!("| {:-<28} |{}", "", " ----------: |".repeat(columns.len()));
 }
 
 fn print_row(name: &str, values: impl Iterator<Item = f64>, decimals: usize) {
     let unit = 10f64.powi(decimals as i32);
     // Less than nothing, by a hair, is nothing: `-0.0 + 0.0` is `0.0`.
     let rounded = values.map(|value| (value * unit).round() / unit + 0.0);
-    let values: Vec<_> = rounded.map(|value| format!("{value:>10.decimals$}")).collect();
+    let values: Vec<_> = rounded.map(|value| format!("{value:>11.decimals$}")).collect();
     println!("| {name:<28} | {} |", values.join(" | "));
 }

@@ -18,7 +18,7 @@ impl Tracer {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM"]).args(&self.command);
         command.arg(&programs.bench).args([&port.to_string(), "1"]).env("RUST_LOG", "off");
-        command.env("BENCH_FILE", &programs.file);
+        command.env("BENCH_FILE", &programs.file).env("BENCH_ROUTES", scenario.routes.to_string());
         let server = Server::start(&mut command, port)?;
         let output = Command::new(&programs.load)
             .args(scenario.load)
