@@ -6,13 +6,12 @@
 //! curl -i localhost:8080/json
 //! curl -i localhost:8080/echo -d hello
 //! curl -i localhost:8080/sleep/1000
-//! curl -i localhost:8080/user/123
+//! curl -i localhost:8080/user/123 # behind a hundred routes, or as many as BENCH_ROUTES says
+//! curl -i localhost:8080/r99/123
 //! curl -i localhost:8080/file
 //! curl -i localhost:8080/park & sleep 1; curl -i -X POST localhost:8080/release
 
-use snow::{
-    Bytes, Future, Json, Request, Response, Result, Snow, StatusCode, TimeoutFuture, get, post,
-};
+use snow::{Bytes, Future, Json, Request, Response, Result, Snow, TimeoutFuture, get, post};
 use std::{
     env, iter, mem,
     path::PathBuf,
@@ -73,9 +72,13 @@ fn main() -> Result<()> {
         get("^/park$", park),
         post("^/release$", release),
     ];
-    let hundred = (0..100).map(|n| get(&format!(r"^/r{n}/(\w+)/(\d+)$"), |_| StatusCode::OK));
+    let others = match env::var("BENCH_ROUTES") {
+        Ok(count) => count.parse()?,
+        Err(_) => 100,
+    };
+    let others = (0..others).map(|n| get(&format!(r"^/r{n}/(?<id>\d+)$"), user));
     let last = iter::once(get(r"^/user/(?<id>\d+)$", user));
-    Snow::new(routes.into_iter().chain(hundred).chain(last))
+    Snow::new(routes.into_iter().chain(others).chain(last))
         .workers(threads.parse()?)
         .run(format!("127.0.0.1:{port}"))
 }

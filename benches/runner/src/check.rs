@@ -6,7 +6,7 @@ use crate::{
     http::{Answer, Client},
     options::Options,
     peers::Peer,
-    scenarios::{Check, Scenario},
+    scenarios::{self, Check, Scenario},
     server::Program,
 };
 use harness::Server;
@@ -51,8 +51,8 @@ pub fn all(options: &Options, ready: Ready) -> Result<Checked> {
     }
     for program in ready.programs {
         let peer = program.peer;
-        let server = program.start(options.threads)?;
         for scenario in &options.scenarios {
+            let server = program.start(options.threads, scenario.routes)?;
             let verdict = check(scenario.check, &program, &server)
                 .map_err(|error| format!("{}, {}: {error}", peer.name, scenario.name))?;
             if let Verdict::Lacks(status) = verdict {
@@ -60,6 +60,7 @@ pub fn all(options: &Options, ready: Ready) -> Result<Checked> {
                 checked.skipped.push(Skip { scenario: scenario.name, peer: peer.name, reason });
             }
         }
+        let server = program.start(options.threads, scenarios::ROUTES)?;
         checked.notes.push((peer, format!("{}{}", peer.note, habits(&server)?)));
         checked.programs.push(program);
     }
@@ -136,6 +137,11 @@ fn has_type(answer: &Answer, wanted: &str) -> bool {
 /// Returns what a stranger can find missing.
 fn habits(server: &Server) -> Result<String> {
     let mut missing = String::new();
+    let mut client = Client::connect(server.port())?;
+    let answer = client.ask("GET", &format!("/r{}/7", scenarios::ROUTES - 1), b"")?;
+    if let Verdict::Lacks(_) = judge(&answer, answer.body == b"7")? {
+        missing.push_str("; has none of the other routes");
+    }
     let mut client = Client::connect(server.port())?;
     client.send("GET", "/plaintext", "Connection: close\r\n", b"")?;
     let answer = client.answer()?;

@@ -6,6 +6,7 @@ use std::{fs, path::Path};
 pub struct Nginx<'a> {
     pub port: u16,
     pub threads: usize,
+    pub routes: usize,
     /// What `GET /file` serves; the configuration goes beside it.
     pub file: &'a Path,
 }
@@ -22,9 +23,9 @@ impl Nginx<'_> {
     }
 
     fn configuration(&self, folder: &Path) -> String {
-        let Nginx { port, threads, file } = self;
+        let Nginx { port, threads, routes, file } = self;
         let (file, folder) = (file.display(), folder.display());
-        let routes: String = (0..100)
+        let routes: String = (0..*routes)
             .map(|n| format!("    location ~ ^/r{n}/(\\d+)$ {{ return 200 $1; }}\n"))
             .collect();
         // Only a listener per worker spreads connections evenly.

@@ -43,13 +43,15 @@ pub const ALL: &[Peer] = &[
         name: "hyper",
         origin: Origin::Member,
         crates: &["hyper", "tokio"],
-        note: "no router: paths are compared by hand; one current-thread runtime per worker",
+        note: "no router: paths are compared by hand; no timeouts, for which it needs a timer; one \
+               current-thread runtime per worker",
     },
     Peer {
         name: "axum",
         origin: Origin::Member,
         crates: &["axum", "hyper", "tokio"],
-        note: "routes are a radix tree, not regexes; one runtime of tokio's with the workers in it",
+        note: "routes are a radix tree, not regexes; no timeouts; one runtime of tokio's with the \
+               workers in it",
     },
     Peer {
         name: "actix-web",
@@ -79,13 +81,13 @@ pub const ALL: &[Peer] = &[
         name: "tiny_http",
         origin: Origin::Member,
         crates: &["tiny_http"],
-        note: "no router: paths are compared by hand; a thread per connection",
+        note: "no router: paths are compared by hand; no timeouts; a thread per connection",
     },
     Peer {
         name: "rouille",
         origin: Origin::Member,
         crates: &["rouille", "tiny_http"],
-        note: "routes are tried in turn; a thread per connection, a pool for the requests",
+        note: "routes are tried in turn; no timeouts; a thread per connection, a pool for the requests",
     },
     Peer {
         name: "nginx",

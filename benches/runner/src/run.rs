@@ -41,7 +41,7 @@ impl Run {
         program: &Program,
         amount: Amount,
     ) -> Result<Run> {
-        let server = program.start(options.threads)?;
+        let server = program.start(options.threads, scenario.routes)?;
         let load = Load::start(options, scenario, server.port(), amount)?;
         Ok(Run { scenario, load, server, memory_at_start: 0, bytes_per_conn: None })
     }

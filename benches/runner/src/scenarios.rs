@@ -8,6 +8,8 @@ pub struct Scenario {
     /// The load generator's mode and options.
     pub load: &'static [&'static str],
     pub check: Check,
+    /// How many routes come before the one that is asked for.
+    pub routes: usize,
     /// Processor time counts from this phase to the end.
     pub cpu_from: Phase,
     pub holds: Holds,
@@ -32,19 +34,21 @@ pub enum Holds {
     Connections(u64),
 }
 
+/// What servers have unless asked for more.
+pub const ROUTES: usize = 100;
 const TEN_THOUSAND: Holds = Holds::Connections(10_000);
 const PLAINTEXT: Check = Check::Text { path: "/plaintext", body: "Hello, World!" };
+const USER: Check = Check::Text { path: "/user/123", body: "123" };
 
 pub const ALL: &[Scenario] = &[
     rate("plaintext", "plaintext over 64 keep-alive connections", &["rate"], PLAINTEXT),
     rate("pipelined", "the same, pipelined 16 deep", &["rate", "--depth", "16"], PLAINTEXT),
     rate("json", "JSON, serialised for each request", &["rate", "--path", "/json"], Check::Json),
-    rate(
-        "routes",
-        "/user/123 behind a hundred routes",
-        &["rate", "--path", "/user/123"],
-        Check::Text { path: "/user/123", body: "123" },
-    ),
+    rate("routes", "/user/123 behind a hundred routes", &["rate", "--path", "/user/123"], USER),
+    Scenario {
+        routes: 1000,
+        ..rate("routes-1000", "the same behind a thousand", &["rate", "--path", "/user/123"], USER)
+    },
     rate(
         "varied",
         "a user of its own, and a field, for each connection, behind a hundred routes",
@@ -70,6 +74,7 @@ pub const ALL: &[Scenario] = &[
         title: "10,000 requests parked on /sleep/1000 (p50 and p99 are lateness)",
         load: &["parked"],
         check: Check::Sleep,
+        routes: ROUTES,
         cpu_from: Phase::Ready,
         holds: TEN_THOUSAND,
     },
@@ -78,6 +83,7 @@ pub const ALL: &[Scenario] = &[
         title: "10,000 idle connections held, while 64 others ask for plaintext",
         load: &["idle"],
         check: PLAINTEXT,
+        routes: ROUTES,
         cpu_from: Phase::Ready,
         holds: TEN_THOUSAND,
     },
@@ -86,6 +92,7 @@ pub const ALL: &[Scenario] = &[
         title: "10,000 parked requests completed at once from another thread",
         load: &["release"],
         check: Check::Park,
+        routes: ROUTES,
         cpu_from: Phase::Held,
         holds: TEN_THOUSAND,
     },
@@ -97,5 +104,13 @@ const fn rate(
     load: &'static [&'static str],
     check: Check,
 ) -> Scenario {
-    Scenario { name, title, load, check, cpu_from: Phase::Ready, holds: Holds::Nothing }
+    Scenario {
+        name,
+        title,
+        load,
+        check,
+        routes: ROUTES,
+        cpu_from: Phase::Ready,
+        holds: Holds::Nothing,
+    }
 }

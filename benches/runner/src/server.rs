@@ -17,23 +17,25 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts the server on the first `threads` cores and waits until it accepts.
-    pub fn start(&self, threads: usize) -> Result<Server> {
+    /// Starts the server on the first `threads` cores, with `routes` routes before the last, and waits until it
+    /// accepts.
+    pub fn start(&self, threads: usize, routes: usize) -> Result<Server> {
         let port = free_port();
-        let mut command = self.command(port, threads)?;
-        command.env("BENCH_FILE", &self.file).env("RUST_LOG", "off");
+        let mut command = self.command(port, threads, routes)?;
+        command.env("BENCH_FILE", &self.file).env("BENCH_ROUTES", routes.to_string());
+        command.env("RUST_LOG", "off");
         let server = Server::start(&mut command, port);
         server.map_err(|error| format!("{}: {error}", self.peer.name).into())
     }
 
     /// `taskset` pins, and `setpriv` has the kernel end the server should this process die.
-    fn command(&self, port: u16, threads: usize) -> Result<Command> {
+    fn command(&self, port: u16, threads: usize, routes: usize) -> Result<Command> {
         let cores = format!("0-{}", threads.min(cores()) - 1);
         let mut command = Command::new("taskset");
         command.args(["-c", &cores, "setpriv", "--pdeathsig", "TERM"]).arg(&self.path);
         match self.peer.origin {
             Origin::Nginx => {
-                let nginx = Nginx { port, threads, file: &self.file };
+                let nginx = Nginx { port, threads, routes, file: &self.file };
                 command.args(nginx.arguments()?);
             }
             Origin::Snow | Origin::Member => {

@@ -55,7 +55,7 @@ fn count(
     program: &Program,
     counter: Counter,
 ) -> Result<Calls> {
-    let server = program.start(options.threads)?;
+    let server = program.start(options.threads, scenario.routes)?;
     let mut load = Load::start(options, scenario, server.port(), Amount::Requests(REQUESTS))?;
     let mut attached = None;
     let outcome = loop {

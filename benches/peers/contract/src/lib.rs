@@ -3,7 +3,9 @@
 use std::{env, path::PathBuf, process};
 
 pub const HELLO: &str = "Hello, World!";
-pub const ROUTES: usize = 100;
+
+/// How many routes come before the last where nothing else is asked for.
+const ROUTES: usize = 100;
 
 /// The command line of a peer: `NAME PORT THREADS`.
 #[derive(Clone, Copy)]
@@ -49,7 +51,9 @@ pub fn file() -> PathBuf {
     env::var_os("BENCH_FILE").map_or_else(|| "BENCH_FILE-is-not-set".into(), PathBuf::from)
 }
 
-/// The patterns `/r0/PARAMETER` to `/r99/PARAMETER`, in the peer's way to write a parameter.
+/// The patterns `/r0/PARAMETER` to `/r99/PARAMETER`, or as many as `BENCH_ROUTES` says, in the peer's way
+/// to write a parameter.
 pub fn routes(parameter: &str) -> impl Iterator<Item = String> {
-    (0..ROUTES).map(move |n| format!("/r{n}/{parameter}"))
+    let asked = env::var("BENCH_ROUTES").ok().and_then(|count| count.parse().ok());
+    (0..asked.unwrap_or(ROUTES)).map(move |n| format!("/r{n}/{parameter}"))
 }
