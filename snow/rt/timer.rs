@@ -7,11 +7,10 @@
 use super::event_loop::Handle;
 use std::{
     cell::Cell,
-    cmp::Reverse,
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, VecDeque},
     error, fmt,
     future::Future,
-    io,
+    io, mem,
     num::NonZeroU32,
     ops::Add,
     pin::Pin,
@@ -86,63 +85,143 @@ impl Clock {
     }
 }
 
+/// Timers for which a queue has room before it gives any back.
+const LEAST_ROOM: usize = 64;
+
 /// Orders timers by deadline; the second half tells apart what is due at the same nanosecond.
 pub(super) type TimerKey = (Time, NonZeroU32);
 
 /// All armed timers of one loop.
+///
+/// Most are armed in the order of their deadlines, since what waits has the same time as what waited before. They
+/// stand in a queue, without a search. What would be behind a timer that is armed later is moved where it is
+/// sorted, once.
 pub(super) struct Timers {
-    /// The latest first: a search begins at that end, and most new timers are among the latest.
-    by_deadline: BTreeMap<Reverse<TimerKey>, Waker>,
+    /// The earliest first. One that is disarmed stays without its waker, but is never the first.
+    queue: VecDeque<(TimerKey, Option<Waker>)>,
+    /// How many in the queue are disarmed: half of it at most.
+    disarmed: usize,
+    sorted: BTreeMap<TimerKey, Waker>,
     /// The second half of the key that was made last.
     last: NonZeroU32,
+    /// Whether the numbers have started over, after four billion timers: one may be taken still.
+    has_started_over: bool,
 }
 
 impl Timers {
     pub(super) fn new() -> Timers {
-        Timers { by_deadline: BTreeMap::new(), last: NonZeroU32::MAX }
+        Timers {
+            queue: VecDeque::new(),
+            disarmed: 0,
+            sorted: BTreeMap::new(),
+            last: NonZeroU32::MIN,
+            has_started_over: false,
+        }
     }
 
     pub(super) fn arm(&mut self, deadline: Time, waker: Waker) -> TimerKey {
+        let key = self.new_key(deadline);
+        if self.queue.back().is_some_and(|(back, _)| *back > key) {
+            self.sort_from(key);
+        }
+        self.queue.push_back((key, Some(waker)));
+        key
+    }
+
+    fn new_key(&mut self, deadline: Time) -> TimerKey {
         loop {
-            // After four billion timers the numbers start over: this one may still be taken.
-            self.last = self.last.checked_add(1).unwrap_or(NonZeroU32::MIN);
+            self.last = self.last.checked_add(1).unwrap_or_else(|| {
+                self.has_started_over = true;
+                NonZeroU32::MIN
+            });
             let key = (deadline, self.last);
-            if let Entry::Vacant(place) = self.by_deadline.entry(Reverse(key)) {
-                place.insert(waker);
+            if !self.has_started_over || self.waker_mut(key).is_none() {
                 return key;
             }
         }
     }
 
+    /// Moves what is later than `key` out of the queue.
+    #[inline(never)]
+    fn sort_from(&mut self, key: TimerKey) {
+        let from = self.queue.partition_point(|(queued, _)| *queued < key);
+        for (key, waker) in self.queue.drain(from..) {
+            match waker {
+                Some(waker) => {
+                    self.sorted.insert(key, waker);
+                }
+                None => self.disarmed -= 1,
+            }
+        }
+        self.tidy();
+    }
+
     pub(super) fn disarm(&mut self, key: TimerKey) -> Option<Waker> {
-        self.by_deadline.remove(&Reverse(key))
+        let Some(place) = self.place_of(key) else { return self.sorted.remove(&key) };
+        let waker = self.queue[place].1.take()?;
+        self.disarmed += 1;
+        self.tidy();
+        Some(waker)
+    }
+
+    fn place_of(&self, key: TimerKey) -> Option<usize> {
+        self.queue.binary_search_by_key(&key, |(queued, _)| *queued).ok()
+    }
+
+    /// Drops what is disarmed, if it is the first or most of the queue, and room that is no longer needed.
+    fn tidy(&mut self) {
+        while let Some((_, None)) = self.queue.front() {
+            self.queue.pop_front();
+            self.disarmed -= 1;
+        }
+        if self.disarmed > self.queue.len() / 2 {
+            self.queue.retain(|(_, waker)| waker.is_some());
+            self.disarmed = 0;
+        }
+        if self.queue.capacity() > LEAST_ROOM.max(4 * self.queue.len()) {
+            self.queue.shrink_to(2 * self.queue.len());
+        }
+    }
+
+    /// Returns the key of the timer that is due first, and whether it is in the queue.
+    fn first(&self) -> Option<(TimerKey, bool)> {
+        let queued = self.queue.front().map(|(key, _)| (*key, true));
+        let sorted = self.sorted.first_key_value().map(|(key, _)| (*key, false));
+        queued.into_iter().chain(sorted).min()
     }
 
     pub(super) fn next(&self) -> Option<Time> {
-        self.by_deadline.last_key_value().map(|(Reverse((deadline, _)), _)| *deadline)
+        self.first().map(|((deadline, _), _)| deadline)
     }
 
     /// Takes one timer that is due at `now`.
     pub(super) fn pop_due(&mut self, now: Time) -> Option<Waker> {
-        if self.next()? > now {
-            return None;
+        match self.first()? {
+            ((deadline, _), _) if deadline > now => None,
+            (_, true) => {
+                let (_, waker) = self.queue.pop_front()?;
+                self.tidy();
+                waker
+            }
+            (_, false) => self.sorted.pop_first().map(|(_, waker)| waker),
         }
-        self.by_deadline.pop_last().map(|(_, waker)| waker)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_deadline.len()
+        self.queue.len() - self.disarmed + self.sorted.len()
     }
 
-    /// Replaces the waker of an armed timer; false when it has fired.
-    fn set_waker(&mut self, key: TimerKey, waker: &Waker) -> bool {
-        match self.by_deadline.get_mut(&Reverse(key)) {
-            Some(armed) => {
-                armed.clone_from(waker);
-                true
-            }
-            None => false,
+    /// Returns the waker of a timer that is armed.
+    fn waker_mut(&mut self, key: TimerKey) -> Option<&mut Waker> {
+        match self.place_of(key) {
+            Some(place) => self.queue[place].1.as_mut(),
+            None => self.sorted.get_mut(&key),
         }
+    }
+
+    /// Replaces the waker of an armed timer, and returns the one that it had; `None` when it has fired.
+    fn set_waker(&mut self, key: TimerKey, waker: Waker) -> Option<Waker> {
+        self.waker_mut(key).map(|armed| mem::replace(armed, waker))
     }
 }
 
@@ -260,15 +339,20 @@ impl Future for Sleep {
                 let handle = Handle::current();
                 // The time of the tick may be long ago.
                 let until = handle.precise_now() + *duration;
-                let (deadline, number) = handle.timers().arm(until, cx.waker().clone());
+                let waker = cx.waker().clone();
+                let (deadline, number) = handle.timers().arm(until, waker);
                 self.0 = SleepState::Armed(handle, deadline, number);
                 Poll::Pending
             }
             &SleepState::Armed(ref handle, deadline, number) => {
-                let key = (deadline, number);
-                if deadline > handle.now() && handle.timers().set_waker(key, cx.waker()) {
-                    handle.assert_current();
-                    return Poll::Pending;
+                if deadline > handle.now() {
+                    let waker = cx.waker().clone();
+                    // Dropped after the borrow, as in `disarm`.
+                    let replaced = handle.timers().set_waker((deadline, number), waker);
+                    if replaced.is_some() {
+                        handle.assert_current();
+                        return Poll::Pending;
+                    }
                 }
                 self.0 = SleepState::Done;
                 Poll::Ready(())
@@ -358,6 +442,7 @@ impl From<Elapsed> for crate::Error {
 mod tests {
     use super::*;
     use crate::rt::EventLoop;
+    use std::{sync::Arc, task::Wake};
 
     #[test]
     fn a_deadline_that_is_never_for_a_while_moves_no_timer() {
@@ -393,6 +478,113 @@ mod tests {
         assert!(timers.pop_due(start + Duration::from_millis(10)).is_some());
         assert!(timers.pop_due(start + Duration::from_millis(10)).is_none());
         assert_eq!(timers.len(), 2);
+    }
+
+    /// Timers as they would be without a queue.
+    #[derive(Default)]
+    struct Model(BTreeMap<TimerKey, Arc<Alarm>>);
+
+    /// A waker that can be told from others.
+    struct Alarm;
+
+    impl Wake for Alarm {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    fn is_same(waker: Option<Waker>, alarm: Option<Arc<Alarm>>) -> bool {
+        match (waker, alarm) {
+            (Some(waker), Some(alarm)) => waker.will_wake(&Waker::from(alarm)),
+            (waker, alarm) => waker.is_none() && alarm.is_none(),
+        }
+    }
+
+    #[test]
+    fn timers_are_those_of_a_sorted_map_whatever_the_order() {
+        for seed in 1..=50_u64 {
+            let mut random = seed;
+            let mut below = |bound: u64| {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                random % bound
+            };
+            let (mut timers, mut model, mut now) = (Timers::new(), Model::default(), Time(0));
+            for _ in 0..2_000 {
+                match below(10) {
+                    // Mostly the same time, so that most are in the queue.
+                    0..5 => {
+                        let duration = [100, 100, 100, 100, 20, 500][below(6) as usize];
+                        let waker = Arc::new(Alarm);
+                        let deadline = now + Duration::from_nanos(duration);
+                        let key = timers.arm(deadline, Waker::from(Arc::clone(&waker)));
+                        assert!(model.0.insert(key, waker).is_none());
+                    }
+                    5..7 => {
+                        let place = below(model.0.len() as u64 + 1) as usize;
+                        let key = model.0.keys().nth(place).copied().unwrap_or((now, timers.last));
+                        assert!(is_same(timers.disarm(key), model.0.remove(&key)));
+                    }
+                    7 => {
+                        let place = below(model.0.len() as u64 + 1) as usize;
+                        if let Some((key, waker)) = model.0.iter_mut().nth(place) {
+                            *waker = Arc::new(Alarm);
+                            timers.set_waker(*key, Waker::from(Arc::clone(waker))).unwrap();
+                        }
+                    }
+                    _ => {
+                        now = now + Duration::from_nanos(below(30));
+                        while model.0.first_key_value().is_some_and(|(key, _)| key.0 <= now) {
+                            let (_, waker) = model.0.pop_first().unwrap();
+                            assert!(is_same(timers.pop_due(now), Some(waker)));
+                        }
+                        assert!(timers.pop_due(now).is_none());
+                    }
+                }
+                assert_eq!(timers.len(), model.0.len());
+                assert_eq!(timers.next(), model.0.keys().next().map(|key| key.0));
+            }
+        }
+    }
+
+    #[test]
+    fn timers_that_are_gone_take_no_room() {
+        let mut timers = Timers::new();
+        timers.arm(Time(0), Waker::noop().clone());
+        for n in 1..100_000 {
+            let key = timers.arm(Time(n), Waker::noop().clone());
+            assert!(timers.disarm(key).is_some());
+            assert!(timers.queue.len() <= 2);
+        }
+        let keys: Vec<_> =
+            (0..10_000).map(|_| timers.arm(Time::NEVER, Waker::noop().clone())).collect();
+        assert!(keys.into_iter().rev().all(|key| timers.disarm(key).is_some()));
+        assert!(timers.queue.capacity() <= LEAST_ROOM && timers.sorted.is_empty());
+        assert_eq!(timers.len(), 1);
+    }
+
+    /// A waker that looks at the timers when it is dropped, as one does that owns a timer.
+    struct Looks;
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            assert!(Handle::current().timers().len() <= 1);
+        }
+    }
+
+    #[test]
+    fn a_waker_that_is_replaced_may_own_a_timer() {
+        crate::block_on(async {
+            let mut sleep = sleep(Duration::from_secs(3600));
+            for _ in 0..3 {
+                let waker = Waker::from(Arc::new(Looks));
+                let outcome = Pin::new(&mut sleep).poll(&mut Context::from_waker(&waker));
+                assert!(outcome.is_pending());
+            }
+        });
     }
 
     #[test]
