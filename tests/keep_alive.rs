@@ -330,6 +330,19 @@ fn the_last_answer_lingers_when_more_has_come_behind_its_request() {
     }
 }
 
+/// Who has said that a request is its last, and sent nothing behind it, is not waited for once it has the answer.
+#[test]
+fn a_last_answer_does_not_linger_for_who_is_done() {
+    let server = serve(impatient(|config| config.linger_timeout = Duration::from_secs(60)));
+    let counters = server.counters();
+    for request in ["GET /", "HEAD /", "HEAD /stream/2", "GET /nowhere"] {
+        let mut client = Client::connect(server.local_addr());
+        client.send(format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+        client.read_all();
+        wait_until(request, || counters.connections() == 0);
+    }
+}
+
 /// The server's end comes at once after the last answer, not after its time to linger.
 #[test]
 fn the_end_does_not_linger_for_the_client() {

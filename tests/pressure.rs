@@ -142,6 +142,8 @@ fn app() -> Snow {
     let files: Mutex<Vec<fs::File>> = Mutex::default();
     let files = Arc::new(files);
     let (holding, releasing) = (Arc::clone(&files), files);
+    let empty = concat!(env!("CARGO_TARGET_TMPDIR"), "/empty");
+    fs::write(empty, "").expect("the folder for it is there");
     Snow::new([
         get("^/$", |_| "hello"),
         get("^/counts$", counts),
@@ -173,6 +175,7 @@ fn app() -> Snow {
         get("^/endless$", |_| Response::stream(Endless(Bytes::from(vec![b'x'; PIECE])))),
         get("^/nothing$", |_| Response::stream(Endless(Bytes::new()))),
         get("^/file$", |_| Response::file(env::current_exe().expect("the test has a path"))),
+        get("^/empty$", move |_| Response::file(empty)),
         get("^/large$", move |_| Response::bytes(large.clone())),
         get("^/own$", |_| vec![b'x'; 4 << 20]),
         get("^/page$", |_| "x".repeat(4096)),
@@ -557,8 +560,13 @@ fn downloads_of_one_address_leave_descriptors_to_others() {
         // There may be no room for the connection already.
         (client.read_exact(&mut start).is_ok() && start == *b"HTTP/1.1 200").then_some(client)
     };
+    let [mut idle, _other] = [(); 2].map(|()| Client::over(connect_from(2, process.addr).unwrap()));
     let downloads: Vec<_> = std::iter::from_fn(|| ask(2)).take(160).collect();
-    assert_eq!(downloads.len(), 52);
+    assert_eq!(downloads.len(), 51);
+    // What keeps no file open is answered still.
+    assert_eq!(idle.get("/file").status, 503);
+    idle.request("HEAD", "/file").expect(200, "");
+    idle.get("/empty").expect(200, "");
     let mut other = ask(3).expect("another address has its own");
     other.read_exact(&mut [0; 1000]).unwrap();
     drop(downloads);

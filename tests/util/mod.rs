@@ -125,6 +125,11 @@ impl Client {
         let stream = TcpStream::connect_timeout(&addr, PATIENCE).expect("connects");
         stream.set_nodelay(true).expect("has TCP_NODELAY");
         stream.set_write_timeout(Some(PATIENCE)).expect("has a write timeout");
+        Client::over(stream)
+    }
+
+    /// Takes a connection that was made in another way.
+    pub(crate) fn over(stream: TcpStream) -> Client {
         Client { stream, received: Vec::new() }
     }
 
