@@ -85,22 +85,25 @@ impl Clock {
     }
 }
 
-/// Timers for which a queue has room before it gives any back.
+/// Timers for which the queue has room before it gives any back.
 const LEAST_ROOM: usize = 64;
+
+/// Timers that may have to move out of the queue for one that is armed.
+const MOST_MOVED: usize = 16;
 
 /// Orders timers by deadline; the second half tells apart what is due at the same nanosecond.
 pub(super) type TimerKey = (Time, NonZeroU32);
 
 /// All armed timers of one loop.
 ///
-/// Most are armed in the order of their deadlines, since what waits has the same time as what waited before. They
-/// stand in a queue, without a search. What would be behind a timer that is armed later is moved where it is
-/// sorted, once.
+/// Sleeps of one length are armed in the order of their deadlines: they stand in a queue, without a search. What
+/// is out of order, and the deadlines of connections, which are of many lengths, are sorted.
 pub(super) struct Timers {
     /// The earliest first. One that is disarmed stays without its waker, but is never the first.
     queue: VecDeque<(TimerKey, Option<Waker>)>,
     /// How many in the queue are disarmed: half of it at most.
     disarmed: usize,
+    /// Those that are not in the queue.
     sorted: BTreeMap<TimerKey, Waker>,
     /// The second half of the key that was made last.
     last: NonZeroU32,
@@ -119,12 +122,22 @@ impl Timers {
         }
     }
 
-    pub(super) fn arm(&mut self, deadline: Time, waker: Waker) -> TimerKey {
+    /// Arms a timer of any length.
+    fn arm(&mut self, deadline: Time, waker: Waker) -> TimerKey {
         let key = self.new_key(deadline);
-        if self.queue.back().is_some_and(|(back, _)| *back > key) {
-            self.sort_from(key);
+        self.sorted.insert(key, waker);
+        key
+    }
+
+    /// Arms a timer that probably has the length of those that were armed so before it.
+    fn arm_alike(&mut self, deadline: Time, waker: Waker) -> TimerKey {
+        let key = self.new_key(deadline);
+        let is_last = self.queue.back().is_none_or(|(back, _)| *back < key);
+        if is_last || self.sort_from(key) {
+            self.queue.push_back((key, Some(waker)));
+        } else {
+            self.sorted.insert(key, waker);
         }
-        self.queue.push_back((key, Some(waker)));
         key
     }
 
@@ -135,16 +148,21 @@ impl Timers {
                 NonZeroU32::MIN
             });
             let key = (deadline, self.last);
-            if !self.has_started_over || self.waker_mut(key).is_none() {
+            let is_taken = || self.place_of(key).is_some() || self.sorted.contains_key(&key);
+            if !self.has_started_over || !is_taken() {
                 return key;
             }
         }
     }
 
-    /// Moves what is later than `key` out of the queue.
+    /// Moves what is later than `key` out of the queue, and returns true, unless it is much.
+    // Out of line: it is rare.
     #[inline(never)]
-    fn sort_from(&mut self, key: TimerKey) {
+    fn sort_from(&mut self, key: TimerKey) -> bool {
         let from = self.queue.partition_point(|(queued, _)| *queued < key);
+        if self.queue.len() - from > MOST_MOVED {
+            return false;
+        }
         for (key, waker) in self.queue.drain(from..) {
             match waker {
                 Some(waker) => {
@@ -154,6 +172,7 @@ impl Timers {
             }
         }
         self.tidy();
+        true
     }
 
     pub(super) fn disarm(&mut self, key: TimerKey) -> Option<Waker> {
@@ -211,17 +230,13 @@ impl Timers {
         self.queue.len() - self.disarmed + self.sorted.len()
     }
 
-    /// Returns the waker of a timer that is armed.
-    fn waker_mut(&mut self, key: TimerKey) -> Option<&mut Waker> {
-        match self.place_of(key) {
-            Some(place) => self.queue[place].1.as_mut(),
-            None => self.sorted.get_mut(&key),
-        }
-    }
-
-    /// Replaces the waker of an armed timer, and returns the one that it had; `None` when it has fired.
-    fn set_waker(&mut self, key: TimerKey, waker: Waker) -> Option<Waker> {
-        self.waker_mut(key).map(|armed| mem::replace(armed, waker))
+    /// Has an armed timer wake `waker`; `None` when it has fired. Returns the replaced one, if it was another.
+    fn set_waker(&mut self, key: TimerKey, waker: &Waker) -> Option<Option<Waker>> {
+        let armed = match self.place_of(key) {
+            Some(place) => self.queue[place].1.as_mut()?,
+            None => self.sorted.get_mut(&key)?,
+        };
+        Some((!armed.will_wake(waker)).then(|| mem::replace(armed, waker.clone())))
     }
 }
 
@@ -339,16 +354,14 @@ impl Future for Sleep {
                 let handle = Handle::current();
                 // The time of the tick may be long ago.
                 let until = handle.precise_now() + *duration;
-                let waker = cx.waker().clone();
-                let (deadline, number) = handle.timers().arm(until, waker);
+                let (deadline, number) = handle.timers().arm_alike(until, cx.waker().clone());
                 self.0 = SleepState::Armed(handle, deadline, number);
                 Poll::Pending
             }
             &SleepState::Armed(ref handle, deadline, number) => {
                 if deadline > handle.now() {
-                    let waker = cx.waker().clone();
-                    // Dropped after the borrow, as in `disarm`.
-                    let replaced = handle.timers().set_waker((deadline, number), waker);
+                    // What is replaced is dropped after the borrow, as in `disarm`.
+                    let replaced = handle.timers().set_waker((deadline, number), cx.waker());
                     if replaced.is_some() {
                         handle.assert_current();
                         return Poll::Pending;
@@ -442,7 +455,13 @@ impl From<Elapsed> for crate::Error {
 mod tests {
     use super::*;
     use crate::rt::EventLoop;
-    use std::{sync::Arc, task::Wake};
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        task::Wake,
+    };
 
     #[test]
     fn a_deadline_that_is_never_for_a_while_moves_no_timer() {
@@ -470,7 +489,7 @@ mod tests {
         let mut timers = Timers::new();
         let start = Time(0);
         for millis in [30, 10, 20, 10] {
-            timers.arm(start + Duration::from_millis(millis), Waker::noop().clone());
+            timers.arm_alike(start + Duration::from_millis(millis), Waker::noop().clone());
         }
         assert_eq!(timers.next(), Some(start + Duration::from_millis(10)));
         assert!(timers.pop_due(start + Duration::from_millis(9)).is_none());
@@ -480,20 +499,22 @@ mod tests {
         assert_eq!(timers.len(), 2);
     }
 
-    /// Timers as they would be without a queue.
-    #[derive(Default)]
-    struct Model(BTreeMap<TimerKey, Arc<Alarm>>);
-
     /// A waker that can be told from others.
-    struct Alarm;
+    #[derive(Default)]
+    struct Alarm(AtomicBool);
 
     impl Wake for Alarm {
-        fn wake(self: Arc<Self>) {}
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 
     fn is_same(waker: Option<Waker>, alarm: Option<Arc<Alarm>>) -> bool {
         match (waker, alarm) {
-            (Some(waker), Some(alarm)) => waker.will_wake(&Waker::from(alarm)),
+            (Some(waker), Some(alarm)) => {
+                waker.wake();
+                alarm.0.swap(false, Ordering::Relaxed)
+            }
             (waker, alarm) => waker.is_none() && alarm.is_none(),
         }
     }
@@ -508,40 +529,50 @@ mod tests {
                 random ^= random << 17;
                 random % bound
             };
-            let (mut timers, mut model, mut now) = (Timers::new(), Model::default(), Time(0));
-            for _ in 0..2_000 {
+            let (mut timers, mut model, mut now) = (Timers::new(), BTreeMap::new(), Time(0));
+            let mut gone = (now, NonZeroU32::MAX);
+            for round in 0..5_000 {
+                // Now many are armed, and then few.
+                let weight = if round % 1_000 < 500 { 6 } else { 3 };
                 match below(10) {
-                    // Mostly the same time, so that most are in the queue.
-                    0..5 => {
-                        let duration = [100, 100, 100, 100, 20, 500][below(6) as usize];
-                        let waker = Arc::new(Alarm);
-                        let deadline = now + Duration::from_nanos(duration);
-                        let key = timers.arm(deadline, Waker::from(Arc::clone(&waker)));
-                        assert!(model.0.insert(key, waker).is_none());
-                    }
-                    5..7 => {
-                        let place = below(model.0.len() as u64 + 1) as usize;
-                        let key = model.0.keys().nth(place).copied().unwrap_or((now, timers.last));
-                        assert!(is_same(timers.disarm(key), model.0.remove(&key)));
+                    lot if lot < weight => {
+                        let alarm = Arc::new(Alarm::default());
+                        let waker = Waker::from(Arc::clone(&alarm));
+                        let key = match below(40) {
+                            0 => timers.arm_alike(now + Duration::from_nanos(20), waker),
+                            1 => timers.arm_alike(now + Duration::from_nanos(5_000), waker),
+                            2 => timers.arm(now + Duration::from_nanos(below(1_000)), waker),
+                            _ => timers.arm_alike(now + Duration::from_nanos(500), waker),
+                        };
+                        assert!(model.insert(key, alarm).is_none());
                     }
                     7 => {
-                        let place = below(model.0.len() as u64 + 1) as usize;
-                        if let Some((key, waker)) = model.0.iter_mut().nth(place) {
-                            *waker = Arc::new(Alarm);
-                            timers.set_waker(*key, Waker::from(Arc::clone(waker))).unwrap();
+                        let place = below(model.len() as u64 + 1) as usize;
+                        let key = model.keys().nth(place).copied().unwrap_or(gone);
+                        assert!(is_same(timers.disarm(key), model.remove(&key)));
+                        assert!(timers.disarm(key).is_none());
+                        assert!(timers.set_waker(key, Waker::noop()).is_none());
+                        gone = key;
+                    }
+                    8 => {
+                        let place = below(model.len() as u64 + 1) as usize;
+                        if let Some((key, alarm)) = model.iter_mut().nth(place) {
+                            let before = mem::take(alarm);
+                            let waker = Waker::from(Arc::clone(alarm));
+                            assert!(is_same(timers.set_waker(*key, &waker).unwrap(), Some(before)));
                         }
                     }
                     _ => {
                         now = now + Duration::from_nanos(below(30));
-                        while model.0.first_key_value().is_some_and(|(key, _)| key.0 <= now) {
-                            let (_, waker) = model.0.pop_first().unwrap();
-                            assert!(is_same(timers.pop_due(now), Some(waker)));
+                        while model.first_key_value().is_some_and(|(key, _)| key.0 <= now) {
+                            let (_, alarm) = model.pop_first().unwrap();
+                            assert!(is_same(timers.pop_due(now), Some(alarm)));
                         }
                         assert!(timers.pop_due(now).is_none());
                     }
                 }
-                assert_eq!(timers.len(), model.0.len());
-                assert_eq!(timers.next(), model.0.keys().next().map(|key| key.0));
+                assert_eq!(timers.len(), model.len());
+                assert_eq!(timers.next(), model.keys().next().map(|key| key.0));
             }
         }
     }
@@ -549,17 +580,31 @@ mod tests {
     #[test]
     fn timers_that_are_gone_take_no_room() {
         let mut timers = Timers::new();
-        timers.arm(Time(0), Waker::noop().clone());
+        timers.arm_alike(Time(0), Waker::noop().clone());
         for n in 1..100_000 {
-            let key = timers.arm(Time(n), Waker::noop().clone());
+            let key = timers.arm_alike(Time(n), Waker::noop().clone());
             assert!(timers.disarm(key).is_some());
             assert!(timers.queue.len() <= 2);
         }
-        let keys: Vec<_> =
-            (0..10_000).map(|_| timers.arm(Time::NEVER, Waker::noop().clone())).collect();
+        let arm = |_| timers.arm_alike(Time::NEVER, Waker::noop().clone());
+        let keys: Vec<_> = (0..10_000).map(arm).collect();
+        assert!(timers.sorted.is_empty());
         assert!(keys.into_iter().rev().all(|key| timers.disarm(key).is_some()));
-        assert!(timers.queue.capacity() <= LEAST_ROOM && timers.sorted.is_empty());
+        assert!(timers.queue.capacity() <= LEAST_ROOM);
         assert_eq!(timers.len(), 1);
+    }
+
+    #[test]
+    fn few_timers_move_for_one_that_is_earlier() {
+        let mut timers = Timers::new();
+        let mut arm = |time| {
+            timers.arm_alike(Time(time), Waker::noop().clone());
+            (timers.queue.len(), timers.sorted.len())
+        };
+        let most = MOST_MOVED as u64;
+        assert_eq!((0..=most).map(|n| arm(10 + n)).last(), Some((MOST_MOVED + 1, 0)));
+        assert_eq!(arm(9), (MOST_MOVED + 1, 1), "it is sorted itself");
+        assert_eq!(arm(10), (2, MOST_MOVED + 1), "those behind it are");
     }
 
     /// A waker that looks at the timers when it is dropped, as one does that owns a timer.
@@ -590,10 +635,18 @@ mod tests {
     #[test]
     fn a_number_that_is_taken_still_is_passed_over() {
         let mut timers = Timers::new();
-        let first = timers.arm(Time::NEVER, Waker::noop().clone());
+        let noop = || Waker::noop().clone();
+        let keys = [
+            timers.arm(Time::NEVER, noop()),
+            timers.arm_alike(Time::NEVER, noop()),
+            timers.arm_alike(Time::NEVER, noop()),
+        ];
+        // The numbers start over, and come to the first that is taken.
         timers.last = NonZeroU32::MAX;
-        assert_ne!(timers.arm(Time::NEVER, Waker::noop().clone()), first);
-        assert_eq!(timers.len(), 2);
+        assert_eq!(timers.arm(Time(0), noop()).1, NonZeroU32::MIN);
+        let next = timers.arm_alike(Time::NEVER, noop());
+        assert!(keys.iter().all(|key| key.1 < next.1));
+        assert_eq!(timers.len(), 5);
     }
 
     #[test]
