@@ -1,8 +1,7 @@
 //! What the fuzz targets and the bench of the codec drive; compiled for them alone, under `--cfg fuzzing`.
 //!
 //! A [`Codec`] is one connection's codec without an application: heads and content go through the same
-//! `Conn` as a server's. An [`Encoder`] writes heads of responses.
-//! Nothing is decided here.
+//! `Conn` as a server's. An [`Encoder`] writes heads of responses, and a [`Table`] finds routes, as a worker does.
 
 use crate::{
     Config, ErrorKind, HeaderName, HeaderValue, Request, Response,

@@ -1,4 +1,4 @@
-//! What the bench of the codec drives of routing; compiled for it alone, under `--cfg fuzzing`.
+//! What the bench of the codec drives of routing; compiled under `--cfg fuzzing` alone.
 
 use super::router::{Caches, Router};
 use crate::{Method, Result, Route, http::Span};
@@ -22,12 +22,10 @@ impl Table {
         Ok(Table { router, caches: Caches::default(), groups: Vec::new() })
     }
 
-    /// Finds the route for a request: its place in the table, and where its first group matched, if it has one.
-    pub fn find(&mut self, method: &Method, path: &str) -> Option<(usize, Option<(usize, usize)>)> {
-        let path = path.as_bytes();
-        let route = self.router.find(method, path, &mut self.caches, &mut self.groups)?;
-        let group = self.groups.get(1).copied().flatten().map(|span| span.range());
-        Some((route as usize, group.map(|range| (range.start, range.end))))
+    /// Finds the route for a request, and returns its place in the table.
+    pub fn find(&mut self, method: &Method, path: &str) -> Option<usize> {
+        let (caches, groups) = (&mut self.caches, &mut self.groups);
+        self.router.find(method, path.as_bytes(), caches, groups).map(|route| route as usize)
     }
 }
 

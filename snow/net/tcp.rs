@@ -11,7 +11,6 @@ use socket2::{SockRef, TcpKeepalive};
 use std::{
     fmt, io,
     net::{Shutdown, SocketAddr},
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -308,7 +307,11 @@ impl Stream for TcpStream {
     socket::stream_methods!();
 
     #[cfg(target_os = "linux")]
-    fn poll_write_more(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write_more(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        buf: &[u8],
+    ) -> std::task::Poll<io::Result<usize>> {
         socket::poll_io(&mut self.source, Direction::Write, cx, |io| {
             SockRef::from(io).send_with_flags(buf, MSG_MORE | MSG_NOSIGNAL)
         })

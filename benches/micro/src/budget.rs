@@ -167,7 +167,7 @@ fn measure(programs: &Programs) -> Result<Vec<Figure>> {
             [Margin::Percent(2), Margin::Hundredth],
         )?);
     }
-    figures.extend(callgrind_figures(programs, &WAITING, [Margin::Percent(5), Margin::Half])?);
+    figures.extend(callgrind_figures(programs, &WAITING, [Margin::Percent(5), Margin::Hundredth])?);
     figures.extend(codec_figures(programs)?);
     figures.push(system_calls(programs, &PLAINTEXT, Margin::Hundredth)?);
     figures.push(system_calls(programs, &PIPELINED, Margin::Hundredth)?);

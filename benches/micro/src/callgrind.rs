@@ -13,7 +13,7 @@ const ALLOCATORS: &[&str] = &["malloc", "calloc", "realloc", "posix_memalign", "
 /// Where an instruction is: the file of the program or library, and the address in it.
 pub type Address = (String, u64);
 
-/// What one request costs.
+/// What it costs to do something once.
 pub struct Cost {
     pub instructions: f64,
     pub allocations: f64,
@@ -24,18 +24,25 @@ pub struct Cost {
 pub fn per_request(programs: &Programs, scenario: &Scenario) -> Result<Cost> {
     let few = profile(programs, scenario, scenario.requests)?;
     let many = profile(programs, scenario, 3 * scenario.requests)?;
-    let each = |many: u64, few: u64| (many as f64 - few as f64) / (2 * scenario.requests) as f64;
-    let mut by_address = BTreeMap::new();
-    for address in many.by_address.keys().chain(few.by_address.keys()) {
-        let count = |profile: &Profile| profile.by_address.get(address).copied().unwrap_or(0);
-        let cost = each(count(&many), count(&few));
-        if cost != 0.0 {
-            by_address.insert(address.clone(), cost);
+    Ok(Cost::between(&few, &many, 2 * scenario.requests))
+}
+
+impl Cost {
+    /// Returns what each of the `times` cost that `many` has more than `few`.
+    pub fn between(few: &Profile, many: &Profile, times: u64) -> Cost {
+        let each = |many: u64, few: u64| (many as f64 - few as f64) / times as f64;
+        let mut by_address = BTreeMap::new();
+        for address in many.by_address.keys().chain(few.by_address.keys()) {
+            let count = |profile: &Profile| profile.by_address.get(address).copied().unwrap_or(0);
+            let cost = each(count(many), count(few));
+            if cost != 0.0 {
+                by_address.insert(address.clone(), cost);
+            }
         }
+        let instructions = by_address.values().sum();
+        let allocations = each(many.allocations, few.allocations);
+        Cost { instructions, allocations, by_address }
     }
-    let instructions = by_address.values().sum();
-    let allocations = each(many.allocations, few.allocations);
-    Ok(Cost { instructions, allocations, by_address })
 }
 
 fn profile(programs: &Programs, scenario: &Scenario, requests: u64) -> Result<Profile> {
@@ -56,17 +63,13 @@ pub fn command(path: &Path) -> Vec<String> {
 pub struct Profile {
     /// Instructions at each address, those of called functions not among them.
     by_address: BTreeMap<Address, u64>,
-    pub allocations: u64,
+    allocations: u64,
 }
 
 impl Profile {
     /// Reads the report at `path`.
     pub fn read(path: &Path) -> Result<Profile> {
         Profile::parse(&fs::read_to_string(path)?).ok_or_else(|| "callgrind counted nothing".into())
-    }
-
-    pub fn instructions(&self) -> u64 {
-        self.by_address.values().sum()
     }
 
     /// Reads a profile of one event and with positions `instr line`; `None` of anything else.
@@ -156,7 +159,7 @@ mod tests {
     fn what_a_callee_costs_is_counted_once() {
         let profile = Profile::parse(PROFILE).unwrap();
         let cost = |object: &str, address| profile.by_address[&(object.to_owned(), address)];
-        assert_eq!(profile.instructions(), 5 + 7 + 1 + 900);
+        assert_eq!(profile.by_address.values().sum::<u64>(), 5 + 7 + 1 + 900);
         assert_eq!((cost("/a", 0x10), cost("/a", 0x12)), (6, 7));
         assert_eq!(cost("/libc.so.6", 0x98930), 900);
     }

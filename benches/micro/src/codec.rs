@@ -2,7 +2,7 @@
 
 use crate::{
     Result,
-    callgrind::{self, Profile},
+    callgrind::{self, Cost, Profile},
     programs::Programs,
     traced::reason_against,
 };
@@ -11,16 +11,14 @@ use std::{path::Path, process::Command};
 /// How often the shorter of two runs does it.
 const TIMES: u64 = 1000;
 
-/// What it costs to do something once.
-pub struct Cost {
-    pub instructions: f64,
-    pub allocations: f64,
-}
-
 /// Measures every case that the program names; or says why that cannot be.
 pub fn costs(programs: &Programs) -> Result<Vec<(String, std::result::Result<Cost, String>)>> {
     let program = programs.codec()?;
-    let names = String::from_utf8(Command::new(&program).output()?.stdout)?;
+    let listed = Command::new(&program).output()?;
+    if !listed.status.success() {
+        return Err("the codec's program does not name its cases".into());
+    }
+    let names = String::from_utf8(listed.stdout)?;
     let reason = reason_against("valgrind", &["--version"]);
     let cost = |case: &str| match &reason {
         Some(reason) => Ok(Err(reason.clone())),
@@ -30,13 +28,9 @@ pub fn costs(programs: &Programs) -> Result<Vec<(String, std::result::Result<Cos
 }
 
 fn cost(programs: &Programs, program: &Path, case: &str) -> Result<Cost> {
-    let (few, many) =
-        (run(programs, program, case, TIMES)?, run(programs, program, case, 3 * TIMES)?);
-    let each = |many: u64, few: u64| (many as f64 - few as f64) / (2 * TIMES) as f64;
-    Ok(Cost {
-        instructions: each(many.instructions(), few.instructions()),
-        allocations: each(many.allocations, few.allocations),
-    })
+    let few = run(programs, program, case, TIMES)?;
+    let many = run(programs, program, case, 3 * TIMES)?;
+    Ok(Cost::between(&few, &many, 2 * TIMES))
 }
 
 fn run(programs: &Programs, program: &Path, case: &str, times: u64) -> Result<Profile> {
@@ -59,7 +53,7 @@ pub fn print(programs: &Programs) -> Result<()> {
     println!("| the codec alone    | instructions | allocations |");
     println!("| ------------------ | -----------: | ----------: |");
     for (case, cost) in costs(programs)? {
-        let Cost { instructions, allocations } = cost?;
+        let Cost { instructions, allocations, .. } = cost?;
         println!("| {case:<18} | {instructions:>12.0} | {allocations:>11.2} |");
     }
     println!();

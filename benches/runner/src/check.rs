@@ -6,11 +6,12 @@ use crate::{
     http::{Answer, Client},
     options::Options,
     peers::Peer,
-    scenarios::{self, Check, Scenario},
+    scenarios::{Check, Scenario},
     server::Program,
 };
 use harness::Server;
 use std::{
+    collections::BTreeSet,
     fs, thread,
     time::{Duration, Instant},
 };
@@ -50,24 +51,38 @@ pub fn all(options: &Options, ready: Ready) -> Result<Checked> {
         checked.notes.push((peer, format!("left out: {reason}")));
     }
     for program in ready.programs {
-        let peer = program.peer;
-        for scenario in &options.scenarios {
-            let server = program.start(options.threads, scenario.routes)?;
-            let verdict = check(scenario.check, &program, &server)
-                .map_err(|error| format!("{}, {}: {error}", peer.name, scenario.name))?;
-            if let Verdict::Lacks(status) = verdict {
-                let reason = format!("answers {status}");
-                checked.skipped.push(Skip { scenario: scenario.name, peer: peer.name, reason });
-            }
-        }
-        let server = program.start(options.threads, scenarios::ROUTES)?;
-        checked.notes.push((peer, format!("{}{}", peer.note, habits(&server)?)));
-        checked.programs.push(program);
+        let name = program.peer.name;
+        checked.ask(options, program).map_err(|error| format!("{name}: {error}"))?;
     }
     Ok(checked)
 }
 
 impl Checked {
+    fn ask(&mut self, options: &Options, program: Program) -> Result<()> {
+        let peer = program.peer;
+        let counts: BTreeSet<_> =
+            options.scenarios.iter().map(|scenario| scenario.routes).collect();
+        let mut note = peer.note.to_owned();
+        for routes in counts {
+            let server = program.start(options.threads, routes)?;
+            for scenario in options.scenarios.iter().filter(|scenario| scenario.routes == routes) {
+                let verdict = check(scenario.check, &program, &server)
+                    .map_err(|error| format!("{}: {error}", scenario.name))?;
+                if let Verdict::Lacks(status) = verdict {
+                    let reason = format!("answers {status}");
+                    self.skipped.push(Skip { scenario: scenario.name, peer: peer.name, reason });
+                }
+            }
+            let missing = missing(&server, routes)?;
+            if !note.ends_with(&missing) {
+                note.push_str(&missing);
+            }
+        }
+        self.notes.push((peer, note));
+        self.programs.push(program);
+        Ok(())
+    }
+
     pub fn able_to(&self, scenario: &Scenario) -> impl Iterator<Item = &Program> {
         self.programs.iter().filter(|program| {
             let mut skips = self.skipped.iter();
@@ -134,13 +149,17 @@ fn has_type(answer: &Answer, wanted: &str) -> bool {
     answer.header("content-type").is_some_and(|value| value.starts_with(wanted))
 }
 
-/// Returns what a stranger can find missing.
-fn habits(server: &Server) -> Result<String> {
+/// Returns what a stranger can find missing in a server that was to have so many routes.
+fn missing(server: &Server, routes: usize) -> Result<String> {
     let mut missing = String::new();
-    let mut client = Client::connect(server.port())?;
-    let answer = client.ask("GET", &format!("/r{}/7", scenarios::ROUTES - 1), b"")?;
-    if let Verdict::Lacks(_) = judge(&answer, answer.body == b"7")? {
-        missing.push_str("; has none of the other routes");
+    let has_route = |number: usize| -> Result<bool> {
+        let answer = Client::connect(server.port())?.ask("GET", &format!("/r{number}/7"), b"")?;
+        Ok(matches!(judge(&answer, answer.body == b"7")?, Verdict::Able))
+    };
+    match (has_route(routes - 1)?, has_route(routes)?) {
+        (true, false) => {}
+        (false, false) => missing.push_str("; has none of the other routes"),
+        (_, true) => return Err(format!("it was to have {routes} routes, and has more").into()),
     }
     let mut client = Client::connect(server.port())?;
     client.send("GET", "/plaintext", "Connection: close\r\n", b"")?;

@@ -35,7 +35,7 @@ pub enum Holds {
 }
 
 /// What servers have unless asked for more.
-pub const ROUTES: usize = 100;
+const ROUTES: usize = 100;
 const TEN_THOUSAND: Holds = Holds::Connections(10_000);
 const PLAINTEXT: Check = Check::Text { path: "/plaintext", body: "Hello, World!" };
 const USER: Check = Check::Text { path: "/user/123", body: "123" };

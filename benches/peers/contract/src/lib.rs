@@ -54,6 +54,7 @@ pub fn file() -> PathBuf {
 /// The patterns `/r0/PARAMETER` to `/r99/PARAMETER`, or as many as `BENCH_ROUTES` says, in the peer's way
 /// to write a parameter.
 pub fn routes(parameter: &str) -> impl Iterator<Item = String> {
-    let asked = env::var("BENCH_ROUTES").ok().and_then(|count| count.parse().ok());
-    (0..asked.unwrap_or(ROUTES)).map(move |n| format!("/r{n}/{parameter}"))
+    let count = env::var("BENCH_ROUTES")
+        .map_or(ROUTES, |count| count.parse().expect("BENCH_ROUTES is a number"));
+    (0..count).map(move |n| format!("/r{n}/{parameter}"))
 }
