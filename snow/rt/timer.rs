@@ -7,6 +7,7 @@
 use super::event_loop::Handle;
 use std::{
     cell::Cell,
+    cmp::Reverse,
     collections::{BTreeMap, VecDeque},
     error, fmt,
     future::Future,
@@ -103,8 +104,9 @@ pub(super) struct Timers {
     queue: VecDeque<(TimerKey, Option<Waker>)>,
     /// How many in the queue are disarmed: half of it at most.
     disarmed: usize,
-    /// Those that are not in the queue.
-    sorted: BTreeMap<TimerKey, Waker>,
+    /// Those that are not in the queue, the latest first: a search begins at that end, and most new timers are
+    /// among the latest.
+    sorted: BTreeMap<Reverse<TimerKey>, Waker>,
     /// The second half of the key that was made last.
     last: NonZeroU32,
     /// Whether the numbers have started over, after four billion timers: one may be taken still.
@@ -125,7 +127,7 @@ impl Timers {
     /// Arms a timer of any length.
     fn arm(&mut self, deadline: Time, waker: Waker) -> TimerKey {
         let key = self.new_key(deadline);
-        self.sorted.insert(key, waker);
+        self.sorted.insert(Reverse(key), waker);
         key
     }
 
@@ -136,7 +138,7 @@ impl Timers {
         if is_last || self.sort_from(key) {
             self.queue.push_back((key, Some(waker)));
         } else {
-            self.sorted.insert(key, waker);
+            self.sorted.insert(Reverse(key), waker);
         }
         key
     }
@@ -148,7 +150,8 @@ impl Timers {
                 NonZeroU32::MIN
             });
             let key = (deadline, self.last);
-            let is_taken = || self.place_of(key).is_some() || self.sorted.contains_key(&key);
+            let is_taken =
+                || self.place_of(key).is_some() || self.sorted.contains_key(&Reverse(key));
             if !self.has_started_over || !is_taken() {
                 return key;
             }
@@ -166,7 +169,7 @@ impl Timers {
         for (key, waker) in self.queue.drain(from..) {
             match waker {
                 Some(waker) => {
-                    self.sorted.insert(key, waker);
+                    self.sorted.insert(Reverse(key), waker);
                 }
                 None => self.disarmed -= 1,
             }
@@ -175,8 +178,14 @@ impl Timers {
         true
     }
 
-    pub(super) fn disarm(&mut self, key: TimerKey) -> Option<Waker> {
-        let Some(place) = self.place_of(key) else { return self.sorted.remove(&key) };
+    /// Disarms a timer that [`arm`](Timers::arm) has armed.
+    fn disarm(&mut self, key: TimerKey) -> Option<Waker> {
+        self.sorted.remove(&Reverse(key))
+    }
+
+    /// Disarms a timer that [`arm_alike`](Timers::arm_alike) has armed.
+    fn disarm_alike(&mut self, key: TimerKey) -> Option<Waker> {
+        let Some(place) = self.place_of(key) else { return self.disarm(key) };
         let waker = self.queue[place].1.take()?;
         self.disarmed += 1;
         self.tidy();
@@ -205,7 +214,7 @@ impl Timers {
     /// Returns the key of the timer that is due first, and whether it is in the queue.
     fn first(&self) -> Option<(TimerKey, bool)> {
         let queued = self.queue.front().map(|(key, _)| (*key, true));
-        let sorted = self.sorted.first_key_value().map(|(key, _)| (*key, false));
+        let sorted = self.sorted.last_key_value().map(|(Reverse(key), _)| (*key, false));
         queued.into_iter().chain(sorted).min()
     }
 
@@ -222,7 +231,7 @@ impl Timers {
                 self.tidy();
                 waker
             }
-            (_, false) => self.sorted.pop_first().map(|(_, waker)| waker),
+            (_, false) => self.sorted.pop_last().map(|(_, waker)| waker),
         }
     }
 
@@ -230,11 +239,12 @@ impl Timers {
         self.queue.len() - self.disarmed + self.sorted.len()
     }
 
-    /// Has an armed timer wake `waker`; `None` when it has fired. Returns the replaced one, if it was another.
+    /// Has a timer that [`arm_alike`](Timers::arm_alike) has armed wake `waker`; `None` when it has fired. Returns
+    /// the replaced one, if it was another.
     fn set_waker(&mut self, key: TimerKey, waker: &Waker) -> Option<Option<Waker>> {
         let armed = match self.place_of(key) {
             Some(place) => self.queue[place].1.as_mut()?,
-            None => self.sorted.get_mut(&key)?,
+            None => self.sorted.get_mut(&Reverse(key))?,
         };
         Some((!armed.will_wake(waker)).then(|| mem::replace(armed, waker.clone())))
     }
@@ -378,7 +388,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let &SleepState::Armed(ref handle, deadline, number) = &self.0 {
-            let waker = handle.timers().disarm((deadline, number));
+            let waker = handle.timers().disarm_alike((deadline, number));
             drop(waker);
         }
     }
@@ -549,8 +559,8 @@ mod tests {
                     7 => {
                         let place = below(model.len() as u64 + 1) as usize;
                         let key = model.keys().nth(place).copied().unwrap_or(gone);
-                        assert!(is_same(timers.disarm(key), model.remove(&key)));
-                        assert!(timers.disarm(key).is_none());
+                        assert!(is_same(timers.disarm_alike(key), model.remove(&key)));
+                        assert!(timers.disarm_alike(key).is_none());
                         assert!(timers.set_waker(key, Waker::noop()).is_none());
                         gone = key;
                     }
@@ -583,13 +593,13 @@ mod tests {
         timers.arm_alike(Time(0), Waker::noop().clone());
         for n in 1..100_000 {
             let key = timers.arm_alike(Time(n), Waker::noop().clone());
-            assert!(timers.disarm(key).is_some());
+            assert!(timers.disarm_alike(key).is_some());
             assert!(timers.queue.len() <= 2);
         }
         let arm = |_| timers.arm_alike(Time::NEVER, Waker::noop().clone());
         let keys: Vec<_> = (0..10_000).map(arm).collect();
         assert!(timers.sorted.is_empty());
-        assert!(keys.into_iter().rev().all(|key| timers.disarm(key).is_some()));
+        assert!(keys.into_iter().rev().all(|key| timers.disarm_alike(key).is_some()));
         assert!(timers.queue.capacity() <= LEAST_ROOM);
         assert_eq!(timers.len(), 1);
     }
@@ -653,7 +663,7 @@ mod tests {
     fn a_disarmed_timer_does_not_fire() {
         let mut timers = Timers::new();
         let key = timers.arm(Time(5), Waker::noop().clone());
-        assert!(timers.disarm(key).is_some());
+        assert!(timers.disarm_alike(key).is_some());
         assert!(timers.pop_due(Time::NEVER).is_none());
     }
 
