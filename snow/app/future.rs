@@ -271,8 +271,10 @@ impl<T> std::future::Future for Waiter<T> {
             log::warn!("a Future was dropped by all who could complete it");
             return Poll::Ready(Err(Error::new(ErrorKind::Handler, "the answer was abandoned")));
         }
-        state.waiter = WaiterSlot::Waiting(Some(cx.waker().clone()));
+        let waiter = WaiterSlot::Waiting(Some(cx.waker().clone()));
+        let replaced = std::mem::replace(&mut state.waiter, waiter);
         drop(state);
+        drop(replaced);
         if let Some(sleep) = &mut self.sleep {
             if Pin::new(sleep).poll(cx).is_ready() {
                 self.give_up();

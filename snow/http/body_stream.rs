@@ -119,11 +119,13 @@ impl Stream for BodyStream {
             Some(Err(error)) => Poll::Ready(Some(Err(error))),
             None => {
                 shared.end = None;
-                shared.reader = Some(cx.waker().clone());
-                if mem::replace(&mut shared.interest, Interest::Reads) == Interest::NotYet {
-                    let waker = shared.feeder.take();
-                    wake(shared, waker);
-                }
+                let replaced = shared.reader.replace(cx.waker().clone());
+                let waker = match mem::replace(&mut shared.interest, Interest::Reads) {
+                    Interest::NotYet => shared.feeder.take(),
+                    Interest::Reads | Interest::Gone => None,
+                };
+                wake(shared, waker);
+                drop(replaced);
                 Poll::Pending
             }
         }
@@ -235,6 +237,35 @@ impl Drop for BodyFeed {
             shared.end = Some(Err(Error::new(ErrorKind::BadRequest, reason)));
             let waker = shared.reader.take();
             wake(shared, waker);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Wake;
+
+    /// A waker that looks at the body when it is dropped, as one does that owns an end of it.
+    struct Looks(Arc<Mutex<Shared>>);
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            assert!(self.0.try_lock().is_ok());
+        }
+    }
+
+    #[test]
+    fn a_waker_that_is_replaced_may_own_an_end() {
+        let (_feed, mut stream) = BodyStream::channel();
+        for _ in 0..3 {
+            let waker = Waker::from(Arc::new(Looks(Arc::clone(&stream.0))));
+            let outcome = Pin::new(&mut stream).poll_next(&mut Context::from_waker(&waker));
+            assert!(outcome.is_pending());
         }
     }
 }
