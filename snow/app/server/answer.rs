@@ -63,10 +63,7 @@ impl Connection {
         };
         match meanwhile {
             Meanwhile::Nothing => Poll::Pending,
-            Meanwhile::Left => {
-                self.record_unanswered(&mut pending.exchange);
-                Poll::Ready(ending(End::Close))
-            }
+            Meanwhile::Left => Poll::Ready(ending(End::Close)),
             Meanwhile::Answered(mut response) => {
                 let exchange = mem::take(&mut pending.exchange);
                 Poll::Ready(self.respond(&mut response, exchange, pending.feed.take(), output))

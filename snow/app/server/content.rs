@@ -1,15 +1,18 @@
 //! Content that has not come in full: collected for a handler, or fed to one that runs already.
 
-use super::{Connection, Exchange, Pace, READS_PER_TURN, Wait, overfull, too_large, too_slow};
+use super::{
+    Connection, Exchange, Halt, Pace, READS_PER_TURN, Step, Wait, overfull, too_large, too_slow,
+};
 use crate::{
     Error, ErrorKind, Result,
-    app::worker::Held,
-    http::{BodyFeed, Piece, Request, RequestBody},
+    app::{router::RouteOptions, worker::Held},
+    http::{BodyFeed, BodyStream, Piece, Request, RequestBody},
     net::{Scratch, Stream},
     rt::Time,
 };
 use std::{
     mem,
+    ops::ControlFlow::Break,
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
@@ -59,8 +62,79 @@ impl Feed {
 }
 
 impl Connection {
+    /// Takes the content of a request as far as it has come, and calls the handler when it may.
+    #[inline(never)]
+    pub(super) fn take_content(
+        &mut self,
+        options: RouteOptions,
+        request: Request,
+        exchange: Exchange,
+        rest: &mut &[u8],
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        let limit = options.max_body_bytes.unwrap_or(self.worker.app.config.max_body_bytes);
+        if self.conn.declared_content() > limit {
+            return self.refuse(too_large(), Some(exchange), output);
+        }
+        if options.is_streaming {
+            return self.begin_feed(limit, request, exchange, rest, output, cx);
+        }
+        let mut incoming = Incoming {
+            request,
+            exchange,
+            content: Vec::new(),
+            limit,
+            pace: Pace::new(self.now()),
+            held: self.worker.hold(0),
+        };
+        match self.gather(&mut incoming, rest) {
+            Ok(true) => {
+                let Incoming { request, exchange, .. } = incoming;
+                self.call(request, exchange, None, output, cx)
+            }
+            Ok(false) => {
+                incoming.pace.bytes = limit - incoming.limit;
+                self.conn.write_continue(output);
+                Break(Halt::Wait(Wait::Content(Box::new(incoming))))
+            }
+            Err(error) => self.refuse(error, Some(incoming.exchange), output),
+        }
+    }
+
+    /// Calls a handler that reads content as it comes.
+    fn begin_feed(
+        &mut self,
+        limit: u64,
+        mut request: Request,
+        exchange: Exchange,
+        rest: &mut &[u8],
+        output: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        let (to, stream) = BodyStream::channel();
+        request.parts_mut().body = RequestBody::Stream(stream);
+        let (pace, held) = (Some(Pace::new(self.now())), self.worker.hold(0));
+        let mut feed = Box::new(Feed { to, limit, pace, held });
+        match self.feed_from(&mut feed, rest) {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                return self.refuse(error, Some(exchange), output);
+            }
+            // The handler hears of it, and answers.
+            Err(error) => {
+                self.conn.refuse();
+                feed.to.end(Err(error));
+            }
+            Ok(()) => {}
+        }
+        if let Some(pace) = &mut feed.pace {
+            pace.bytes = limit - feed.limit;
+        }
+        self.call(request, exchange, Some(feed), output, cx)
+    }
+
     /// Adds what has come of a request's content; true when it is complete and in the request.
-    pub(super) fn gather(&mut self, incoming: &mut Incoming, rest: &mut &[u8]) -> Result<bool> {
+    fn gather(&mut self, incoming: &mut Incoming, rest: &mut &[u8]) -> Result<bool> {
         loop {
             match self.conn.receive_content(rest, &self.worker.app.config)? {
                 Piece::Data(data) => {
@@ -228,7 +302,7 @@ impl Connection {
     }
 
     /// Gives the handler what has come of its content.
-    pub(super) fn feed_from(&mut self, feed: &mut Feed, rest: &mut &[u8]) -> Result<()> {
+    fn feed_from(&mut self, feed: &mut Feed, rest: &mut &[u8]) -> Result<()> {
         loop {
             match self.conn.receive_content(rest, &self.worker.app.config)? {
                 Piece::Data(data) => {

@@ -42,10 +42,9 @@ pub(super) struct Download {
     /// What is being read, where the kernel does not send the file by itself.
     piece: Option<Piece>,
     /// Bytes of the file that are sent, or in the outbox, of those that the head has announced.
-    pub(super) sent: u64,
+    sent: u64,
     len: u64,
-    pub(super) exchange: Exchange,
-    pub(super) status: StatusCode,
+    exchange: Exchange,
     /// Since the peer was first waited for.
     pub(super) pace: Option<Pace>,
 }
@@ -62,7 +61,6 @@ impl Download {
         len: u64,
         descriptor: Descriptor,
         exchange: Exchange,
-        status: StatusCode,
     ) -> Download {
         Download {
             file: Arc::new(file),
@@ -71,7 +69,6 @@ impl Download {
             sent: 0,
             len,
             exchange,
-            status,
             pace: None,
         }
     }
@@ -79,6 +76,11 @@ impl Download {
     /// Returns how much of the file may be sent at once, out of `most` bytes.
     fn next_len(&self, most: usize) -> usize {
         usize::try_from(self.len - self.sent).unwrap_or(usize::MAX).min(most)
+    }
+
+    fn add_sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+        self.exchange.add_sent(bytes as u64);
     }
 }
 
@@ -127,10 +129,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Wait {
         match self.poll_output_more(output, cx) {
-            Poll::Ready(Err(error)) => {
-                self.record_lost(Wait::File(download));
-                self.give_up(&error)
-            }
+            Poll::Ready(Err(error)) => self.give_up(&error),
             _ => Wait::File(download),
         }
     }
@@ -159,7 +158,6 @@ impl Connection {
                 break Err(error);
             }
         };
-        self.record(&mut download.exchange, download.status, download.sent);
         let step = match outcome {
             Ok(()) => self.end_file(),
             Err(error) => self.end_early(&error),
@@ -186,7 +184,7 @@ impl Connection {
         match outcome {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             Poll::Ready(Ok(count)) => {
-                download.sent += count as u64;
+                download.add_sent(count);
                 if let Some(pace) = &mut download.pace {
                     pace.progress(count as u64, self.now(), self.worker.app.config.write_timeout);
                 }
@@ -214,7 +212,7 @@ impl Connection {
     ) -> Poll<io::Result<()>> {
         let Some(piece) = &mut download.piece else { return Poll::Ready(Ok(())) };
         let mut bytes = ready!(piece.bytes.as_mut().poll(cx))?;
-        download.sent += bytes.len() as u64;
+        download.add_sent(bytes.len());
         self.begin_piece(download);
         self.poll_part(&mut download.pace, &mut bytes, cx)
     }

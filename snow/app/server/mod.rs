@@ -12,6 +12,7 @@
 
 mod answer;
 mod content;
+mod exchange;
 mod file;
 mod inbox;
 mod output;
@@ -19,7 +20,7 @@ mod remote;
 mod respond;
 mod turn;
 
-use super::{router::RouteNumber, worker::Worker};
+use super::worker::Worker;
 use crate::{
     Error, ErrorKind,
     http::{Conn, Content},
@@ -28,8 +29,8 @@ use crate::{
 };
 use answer::Pending;
 use content::{Feed, Incoming};
+use exchange::Exchange;
 use file::Download;
-use http::StatusCode;
 use inbox::Inbox;
 use output::{Outbox, Outgoing};
 use remote::Remote;
@@ -141,24 +142,8 @@ struct Sending {
     wait: Option<Wait>,
 }
 
-/// What is remembered of a request while it is answered.
-#[derive(Default)]
-struct Exchange {
-    /// `None` when no route takes it.
-    route: Option<RouteNumber>,
-    record: Option<Box<Record>>,
-}
-
-/// What the access log wants to know.
-struct Record {
-    began: Time,
-    request: String,
-}
-
 impl Drop for Connection {
     fn drop(&mut self) {
-        let lost = mem::take(&mut self.wait);
-        self.record_lost(lost);
         self.deadline.disarm(&self.worker.handle);
         self.worker.release(self.inbox.capacity());
         self.worker.leave(self.remote.addr());
@@ -254,68 +239,6 @@ impl Connection {
     fn peer(&self) -> Peer {
         Peer(self.remote.addr())
     }
-
-    /// Writes the access line.
-    fn record(&self, exchange: &mut Exchange, status: StatusCode, sent: u64) {
-        if let Some(record) = exchange.record.take() {
-            self.write_record(*record, exchange.route, status, sent);
-        }
-    }
-
-    /// Writes the access line of a request whose client has left before its answer.
-    fn record_unanswered(&self, exchange: &mut Exchange) {
-        // Never sent; other servers log it, too.
-        let status = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
-        self.record(exchange, status, 0);
-    }
-
-    /// Writes the access line of what was waited for, when that is waited for no longer.
-    fn record_lost(&mut self, wait: Wait) {
-        match wait {
-            Wait::Content(mut incoming) => self.record_unanswered(&mut incoming.exchange),
-            Wait::Answer => {
-                if let Some(mut pending) = self.pending.take() {
-                    self.record_unanswered(&mut pending.exchange);
-                }
-            }
-            Wait::Stream(mut outgoing) => {
-                self.record(&mut outgoing.exchange, outgoing.status, outgoing.sent);
-            }
-            Wait::File(mut download) => {
-                self.record(&mut download.exchange, download.status, download.sent);
-            }
-            Wait::Turn | Wait::End(_) | Wait::Linger => {}
-        }
-    }
-
-    // Out of line: the log is mostly off.
-    #[inline(never)]
-    fn write_record(
-        &self,
-        record: Record,
-        route: Option<RouteNumber>,
-        status: StatusCode,
-        sent: u64,
-    ) {
-        let duration = self.worker.handle.precise_now().since(record.began);
-        log::info!(
-            target: super::worker::ACCESS,
-            "{} {} {} {sent}B {:.3}ms {}",
-            self.peer(),
-            record.request,
-            status.as_u16(),
-            duration.as_secs_f64() * 1e3,
-            self.worker.route_name(route),
-        );
-    }
-
-    /// Prepares the access line of a request, if there is to be one.
-    fn begin_record(&self, describe: impl FnOnce() -> String) -> Option<Box<Record>> {
-        self.worker.wants_records().then(|| {
-            let began = self.worker.handle.precise_now();
-            Box::new(Record { began, request: describe() })
-        })
-    }
 }
 
 impl Future for Connection {
@@ -328,8 +251,7 @@ impl Future for Connection {
         for _ in 0..WAITS_PER_TURN {
             if self.outbox.is_some() {
                 if let Err(end) = ready!(self.poll_flush(cx)) {
-                    let lost = mem::replace(&mut self.wait, Wait::End(end));
-                    self.record_lost(lost);
+                    self.wait = Wait::End(end);
                 }
             }
             let next = match self.wait {

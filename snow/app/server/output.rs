@@ -8,7 +8,6 @@ use crate::{
     net::{Scratch, Stream},
     rt::{Hangup, Time, panic_message},
 };
-use http::StatusCode;
 use std::{
     io::{self, IoSlice},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -50,8 +49,6 @@ pub(super) struct Outgoing {
     pub(super) content: Contained<Pieces>,
     pub(super) trailers: Contained<Option<MakeTrailers>>,
     pub(super) exchange: Exchange,
-    pub(super) status: StatusCode,
-    pub(super) sent: u64,
     /// When a client that has closed its sending side counts as gone.
     pub(super) grace: Time,
     pub(super) feed: Option<Box<Feed>>,
@@ -260,7 +257,6 @@ impl Connection {
             }
             // Nothing more is made before the peer has taken what was.
             if let Err(error) = ready!(self.poll_part(&mut outgoing.pace, output, cx)) {
-                self.abandon(outgoing);
                 return Poll::Ready(self.give_up(&error));
             }
             match made {
@@ -297,22 +293,16 @@ impl Connection {
         let stall = self.worker.app.config.body_timeout;
         let feed_stalls = outgoing.feed.as_ref().map_or(Time::NEVER, |feed| feed.stalls(stall));
         if self.poll_hangup(&mut outgoing.grace, feed_stalls, cx) {
-            return Poll::Ready(self.abandon(outgoing));
+            return Poll::Ready(Wait::End(End::Close));
         }
         self.deadline.set(feed_stalls.min(outgoing.grace));
         ready!(self.deadline.poll_passed(&self.worker.handle, cx));
         if outgoing.grace <= self.now() {
-            return Poll::Ready(self.abandon(outgoing));
+            return Poll::Ready(Wait::End(End::Close));
         }
         // Content has stalled: the next poll tells the handler.
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-
-    /// Ends a response whose client has left.
-    fn abandon(&mut self, outgoing: &mut Outgoing) -> Wait {
-        self.record(&mut outgoing.exchange, outgoing.status, outgoing.sent);
-        Wait::End(End::Close)
     }
 
     /// Collects content until there is enough to write: `None`, or what comes after the end.
@@ -337,14 +327,13 @@ impl Connection {
             };
             let outcome = match piece {
                 Some(Ok(piece)) => {
-                    outgoing.sent += piece.len() as u64;
+                    outgoing.exchange.add_sent(piece.len() as u64);
                     self.conn.write_content(output, &piece)
                 }
                 Some(Err(error)) => Err(error),
                 None => return Poll::Ready(Some(self.end_stream(outgoing, output))),
             };
             if let Err(error) = outcome {
-                self.record(&mut outgoing.exchange, outgoing.status, outgoing.sent);
                 return Poll::Ready(Some(self.break_off(&error)));
             }
         }
@@ -354,15 +343,13 @@ impl Connection {
     fn end_stream(&mut self, outgoing: &mut Outgoing, output: &mut Vec<u8>) -> Step {
         let make = outgoing.trailers.get().take();
         let made = catch_unwind(AssertUnwindSafe(|| make.map(|make| make()).unwrap_or_default()));
-        let step = match made {
+        match made {
             Ok(trailers) => self.finish(output, &trailers, End::Linger),
             Err(panic) => {
                 let reason = format!("the trailers panicked: {}", panic_message(&*panic));
                 self.break_off(&Error::new(ErrorKind::Handler, reason))
             }
-        };
-        self.record(&mut outgoing.exchange, outgoing.status, outgoing.sent);
-        step
+        }
     }
 
     /// Ends a connection in the middle of a response, so that this shows.

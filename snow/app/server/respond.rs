@@ -32,10 +32,7 @@ impl Connection {
     ) -> Step {
         log::debug!("{}: refused: {}", self.peer(), error.chain());
         self.conn.refuse();
-        let exchange = exchange.unwrap_or_else(|| Exchange {
-            route: None,
-            record: self.begin_record(|| "-".to_string()),
-        });
+        let exchange = exchange.unwrap_or_else(|| self.begin_exchange(None, || "-".to_string()));
         let mut response = Response::failed(error).without_error();
         self.respond(&mut response, exchange, None, output)
     }
@@ -107,7 +104,8 @@ impl Connection {
             true => response.body.0.as_bytes().unwrap_or_default(),
             false => &[],
         };
-        self.record(&mut exchange, response.status, bytes.len() as u64);
+        exchange.set_status(response.status);
+        exchange.add_sent(bytes.len() as u64);
         if bytes.len() <= COPIED_CONTENT {
             output.extend_from_slice(bytes);
             return self.go_on(after, End::Answered);
@@ -136,34 +134,25 @@ impl Connection {
             conn.write_continue(output);
         }
         conn.write_head(output, response, &worker.preface(), &worker.app.config);
-        let (status, is_wanted) = (response.status, self.conn.wants_content());
+        exchange.set_status(response.status);
+        let is_wanted = self.conn.wants_content();
         match mem::take(&mut response.body.0) {
             Content::Stream(made) => {
                 let StreamContent { pieces, trailers } = *made;
                 let (content, trailers) = (Contained::new(pieces), Contained::new(trailers));
                 if !is_wanted {
-                    self.record(&mut exchange, status, 0);
                     return self.finish(output, &[], End::Answered);
                 }
-                let outgoing = Outgoing {
-                    content,
-                    trailers,
-                    exchange,
-                    status,
-                    sent: 0,
-                    grace: Time::NEVER,
-                    feed,
-                    pace: None,
-                };
+                let outgoing =
+                    Outgoing { content, trailers, exchange, grace: Time::NEVER, feed, pace: None };
                 Break(Halt::Wait(Wait::Stream(Box::new(outgoing))))
             }
             Content::File(FileContent::Open { file, len: len @ 1.. }) if is_wanted => {
                 let descriptor = self.worker.take_descriptor(self.remote.addr());
-                let download = Download::new(file, len, descriptor, exchange, status);
+                let download = Download::new(file, len, descriptor, exchange);
                 Break(Halt::Wait(Wait::File(Box::new(download))))
             }
             _ => {
-                self.record(&mut exchange, status, 0);
                 let after = self.conn.finish_whole();
                 self.go_on(after, End::Answered)
             }

@@ -1,17 +1,17 @@
 //! A turn: what can be done at once, in the worker's buffers.
 
 use super::{
-    Connection, Contained, End, Exchange, Feed, Halt, Incoming, Pace, Pending, Phase,
-    READS_PER_TURN, Sending, Step, Wait, ending, overfull, respond::answer_to, too_large,
+    Connection, Contained, End, Exchange, Feed, Halt, Pending, Phase, READS_PER_TURN, Sending,
+    Step, Wait, ending, overfull, respond::answer_to,
 };
 use crate::{
     Error, ErrorKind,
     app::{
         reply::{Answer, Later, Reply},
-        router::{Missed, RouteNumber},
+        router::Missed,
         worker::Worker,
     },
-    http::{BodyStream, Piece, Request, RequestBody, Response},
+    http::{Piece, Request, Response},
     net::{Scratch, Stream},
     rt::{Time, panic_message},
 };
@@ -91,10 +91,7 @@ impl Connection {
             Poll::Ready(Ok(())) => wait,
             // What is left is written before anything else is done.
             Poll::Pending => Some(wait.unwrap_or_default()),
-            Poll::Ready(Err(error)) => {
-                self.record_lost(wait.unwrap_or_default());
-                Some(self.give_up(&error))
-            }
+            Poll::Ready(Err(error)) => Some(self.give_up(&error)),
         }
     }
 
@@ -263,14 +260,17 @@ impl Connection {
             Ok(Some(len)) => *rest = &rest[len..],
             Err(error) => return self.refuse(error, None, output),
         }
-        let record = self.begin_record(|| format!("{} {}", request.method(), request.target()));
         let parts = request.parts_mut();
         parts.remote = self.remote.addr();
         let route = worker.find(parts);
-        let exchange = Exchange { route, record };
+        let describe = || format!("{} {}", request.method(), request.target());
+        let exchange = self.begin_exchange(route, describe);
         match route {
             Some(_) if !self.conn.is_receiving() => self.call(request, exchange, None, output, cx),
-            Some(route) => self.take_content(worker, route, request, exchange, rest, output, cx),
+            Some(route) => {
+                let options = worker.app.router.entry(route).options;
+                self.take_content(options, request, exchange, rest, output, cx)
+            }
             None => self.miss(request, exchange, output, cx),
         }
     }
@@ -335,69 +335,6 @@ impl Connection {
             Phase::Drain { .. } => config.body_timeout,
         };
         self.set_phase(self.phase, timeout);
-    }
-
-    /// Takes the content of a request as far as it has come, and calls the handler when it may.
-    #[allow(clippy::too_many_arguments, reason = "one step of `take_request`, which owns them all")]
-    #[inline(never)]
-    fn take_content(
-        &mut self,
-        worker: &Rc<Worker>,
-        route: RouteNumber,
-        mut request: Request,
-        exchange: Exchange,
-        rest: &mut &[u8],
-        output: &mut Vec<u8>,
-        cx: &mut Context<'_>,
-    ) -> Step {
-        let config = &worker.app.config;
-        let options = &worker.app.router.entry(route).options;
-        let limit = options.max_body_bytes.unwrap_or(config.max_body_bytes);
-        if self.conn.declared_content() > limit {
-            return self.refuse(too_large(), Some(exchange), output);
-        }
-        if options.is_streaming {
-            let (to, stream) = BodyStream::channel();
-            request.parts_mut().body = RequestBody::Stream(stream);
-            let (pace, held) = (Some(Pace::new(self.now())), worker.hold(0));
-            let mut feed = Box::new(Feed { to, limit, pace, held });
-            match self.feed_from(&mut feed, rest) {
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
-                    return self.refuse(error, Some(exchange), output);
-                }
-                // The handler hears of it, and answers.
-                Err(error) => {
-                    self.conn.refuse();
-                    feed.to.end(Err(error));
-                }
-                Ok(()) => {}
-            }
-            if let Some(pace) = &mut feed.pace {
-                pace.bytes = limit - feed.limit;
-            }
-            return self.call(request, exchange, Some(feed), output, cx);
-        }
-        let now = self.now();
-        let mut incoming = Incoming {
-            request,
-            exchange,
-            content: Vec::new(),
-            limit,
-            pace: Pace::new(now),
-            held: worker.hold(0),
-        };
-        match self.gather(&mut incoming, rest) {
-            Ok(true) => {
-                let Incoming { request, exchange, .. } = incoming;
-                self.call(request, exchange, None, output, cx)
-            }
-            Ok(false) => {
-                incoming.pace.bytes = limit - incoming.limit;
-                self.conn.write_continue(output);
-                Break(Halt::Wait(Wait::Content(Box::new(incoming))))
-            }
-            Err(error) => self.refuse(error, Some(incoming.exchange), output),
-        }
     }
 
     /// Calls the handler of the route, or the one for what was not found.
