@@ -262,7 +262,9 @@ impl<T> std::future::Future for Waiter<T> {
         let mut state = self.promise.lock();
         match std::mem::replace(&mut state.result, ResultSlot::Taken) {
             ResultSlot::Set(value) => {
-                state.waiter = WaiterSlot::Served;
+                let waiter = std::mem::replace(&mut state.waiter, WaiterSlot::Served);
+                drop(state);
+                drop(waiter);
                 return Poll::Ready(Ok(value));
             }
             other => state.result = other,
@@ -271,6 +273,7 @@ impl<T> std::future::Future for Waiter<T> {
             log::warn!("a Future was dropped by all who could complete it");
             return Poll::Ready(Err(Error::new(ErrorKind::Handler, "the answer was abandoned")));
         }
+        // A waker is dropped when the lock is open again: it may own who waits, or the promise.
         let waiter = WaiterSlot::Waiting(Some(cx.waker().clone()));
         let replaced = std::mem::replace(&mut state.waiter, waiter);
         drop(state);
@@ -293,9 +296,12 @@ impl<T> Waiter<T> {
         if let WaiterSlot::Served = state.waiter {
             return;
         }
-        state.waiter = WaiterSlot::Gone;
         // Values and callbacks are the program's: they are dropped when the lock is open again.
-        let left = (std::mem::replace(&mut state.result, ResultSlot::Taken), state.then.take());
+        let left = (
+            std::mem::replace(&mut state.waiter, WaiterSlot::Gone),
+            std::mem::replace(&mut state.result, ResultSlot::Taken),
+            state.then.take(),
+        );
         drop(state);
         drop(left);
     }
@@ -390,5 +396,42 @@ impl std::future::Future for Timed {
 impl fmt::Debug for TimeoutFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TimeoutFuture({:?})", self.duration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{future::Future as _, task::Wake};
+
+    /// A waker that looks at the promise when it is dropped, as one does that owns a `Future`.
+    struct Looks(Arc<Promise<u8>>);
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            assert!(self.0.0.try_lock().is_ok());
+        }
+    }
+
+    fn poll(waiter: &mut Waiter<u8>) -> bool {
+        let waker = Waker::from(Arc::new(Looks(Arc::clone(&waiter.promise))));
+        Pin::new(waiter).poll(&mut Context::from_waker(&waker)).is_ready()
+    }
+
+    #[test]
+    fn a_waker_that_goes_may_own_the_promise() {
+        for is_completed in [true, false] {
+            let future = Future::promise();
+            let mut waiter = future.clone().into_waiter().unwrap();
+            assert!(!poll(&mut waiter) && !poll(&mut waiter));
+            if is_completed {
+                future.set_result(7).unwrap();
+                assert!(poll(&mut waiter));
+            }
+        }
     }
 }
