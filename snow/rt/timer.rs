@@ -180,12 +180,13 @@ impl Timers {
 
     /// Disarms a timer that [`arm`](Timers::arm) has armed.
     fn disarm(&mut self, key: TimerKey) -> Option<Waker> {
+        debug_assert!(self.place_of(key).is_none(), "it is a sleep's");
         self.sorted.remove(&Reverse(key))
     }
 
     /// Disarms a timer that [`arm_alike`](Timers::arm_alike) has armed.
     fn disarm_alike(&mut self, key: TimerKey) -> Option<Waker> {
-        let Some(place) = self.place_of(key) else { return self.disarm(key) };
+        let Some(place) = self.place_of(key) else { return self.sorted.remove(&Reverse(key)) };
         let waker = self.queue[place].1.take()?;
         self.disarmed += 1;
         self.tidy();
@@ -548,25 +549,35 @@ mod tests {
                     lot if lot < weight => {
                         let alarm = Arc::new(Alarm::default());
                         let waker = Waker::from(Arc::clone(&alarm));
-                        let key = match below(40) {
-                            0 => timers.arm_alike(now + Duration::from_nanos(20), waker),
-                            1 => timers.arm_alike(now + Duration::from_nanos(5_000), waker),
-                            2 => timers.arm(now + Duration::from_nanos(below(1_000)), waker),
-                            _ => timers.arm_alike(now + Duration::from_nanos(500), waker),
+                        let (nanos, is_alike) = match below(40) {
+                            0 => (20, true),
+                            1 => (5_000, true),
+                            2 => (below(1_000), false),
+                            _ => (500, true),
                         };
-                        assert!(model.insert(key, alarm).is_none());
+                        let deadline = now + Duration::from_nanos(nanos);
+                        let key = match is_alike {
+                            true => timers.arm_alike(deadline, waker),
+                            false => timers.arm(deadline, waker),
+                        };
+                        assert!(model.insert(key, (alarm, is_alike)).is_none());
                     }
                     7 => {
                         let place = below(model.len() as u64 + 1) as usize;
                         let key = model.keys().nth(place).copied().unwrap_or(gone);
-                        assert!(is_same(timers.disarm_alike(key), model.remove(&key)));
+                        let (alarm, is_alike) = model.remove(&key).unzip();
+                        let disarmed = match is_alike {
+                            Some(false) => timers.disarm(key),
+                            _ => timers.disarm_alike(key),
+                        };
+                        assert!(is_same(disarmed, alarm));
                         assert!(timers.disarm_alike(key).is_none());
                         assert!(timers.set_waker(key, Waker::noop()).is_none());
                         gone = key;
                     }
                     8 => {
                         let place = below(model.len() as u64 + 1) as usize;
-                        if let Some((key, alarm)) = model.iter_mut().nth(place) {
+                        if let Some((key, (alarm, true))) = model.iter_mut().nth(place) {
                             let before = mem::take(alarm);
                             let waker = Waker::from(Arc::clone(alarm));
                             assert!(is_same(timers.set_waker(*key, &waker).unwrap(), Some(before)));
@@ -575,7 +586,7 @@ mod tests {
                     _ => {
                         now = now + Duration::from_nanos(below(30));
                         while model.first_key_value().is_some_and(|(key, _)| key.0 <= now) {
-                            let (_, alarm) = model.pop_first().unwrap();
+                            let (_, (alarm, _)) = model.pop_first().unwrap();
                             assert!(is_same(timers.pop_due(now), Some(alarm)));
                         }
                         assert!(timers.pop_due(now).is_none());
@@ -663,7 +674,7 @@ mod tests {
     fn a_disarmed_timer_does_not_fire() {
         let mut timers = Timers::new();
         let key = timers.arm(Time(5), Waker::noop().clone());
-        assert!(timers.disarm_alike(key).is_some());
+        assert!(timers.disarm(key).is_some());
         assert!(timers.pop_due(Time::NEVER).is_none());
     }
 
