@@ -25,7 +25,6 @@ struct Record {
     worker: Rc<Worker>,
     peer: Peer,
     request: String,
-    route: Option<RouteNumber>,
     began: Time,
     /// `None` until the client is answered.
     status: Option<StatusCode>,
@@ -34,24 +33,18 @@ struct Record {
 
 impl Connection {
     /// Begins to answer a request, which `describe` names for the access log.
-    #[inline]
-    pub(super) fn begin_exchange(
-        &self,
-        route: Option<RouteNumber>,
-        describe: impl FnOnce() -> String,
-    ) -> Exchange {
+    pub(super) fn begin_exchange(&self, describe: impl FnOnce() -> String) -> Exchange {
         let record = self.worker.wants_records().then(|| {
             Box::new(Record {
+                began: self.worker.handle.precise_now(),
                 worker: Rc::clone(&self.worker),
                 peer: self.peer(),
                 request: describe(),
-                route,
-                began: self.worker.handle.precise_now(),
                 status: None,
                 sent: 0,
             })
         });
-        Exchange { route, record }
+        Exchange { route: None, record }
     }
 }
 
@@ -71,13 +64,23 @@ impl Exchange {
     }
 }
 
-impl Drop for Record {
+impl Drop for Exchange {
     fn drop(&mut self) {
-        let Record { worker, peer, request, route, began, status, sent } = self;
-        // A client that has left before its answer: never sent, and other servers log it so, too.
+        if let Some(record) = self.record.take() {
+            record.write(self.route);
+        }
+    }
+}
+
+impl Record {
+    // Out of line: the log is mostly off.
+    #[inline(never)]
+    fn write(&self, route: Option<RouteNumber>) {
+        let Record { worker, peer, request, began, status, sent } = self;
+        // The client has left before its answer, or was cut: never sent, and other servers log it so, too.
         let status = status.map_or(499, |status| status.as_u16());
         let millis = worker.handle.precise_now().since(*began).as_secs_f64() * 1e3;
-        let route = worker.route_name(*route);
+        let route = worker.route_name(route);
         log::info!(target: ACCESS, "{peer} {request} {status} {sent}B {millis:.3}ms {route}");
     }
 }

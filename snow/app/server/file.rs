@@ -37,6 +37,8 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// A file on its way to the peer.
 pub(super) struct Download {
+    /// Before the file, which is closed behind the access line.
+    exchange: Exchange,
     file: Arc<File>,
     _descriptor: Descriptor,
     /// What is being read, where the kernel does not send the file by itself.
@@ -44,7 +46,6 @@ pub(super) struct Download {
     /// Bytes of the file that are sent, or in the outbox, of those that the head has announced.
     sent: u64,
     len: u64,
-    exchange: Exchange,
     /// Since the peer was first waited for.
     pub(super) pace: Option<Pace>,
 }
@@ -63,12 +64,12 @@ impl Download {
         exchange: Exchange,
     ) -> Download {
         Download {
+            exchange,
             file: Arc::new(file),
             _descriptor: descriptor,
             piece: None,
             sent: 0,
             len,
-            exchange,
             pace: None,
         }
     }

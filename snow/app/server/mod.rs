@@ -4,7 +4,8 @@
 //! in which all that can be done at once is done, in the worker's buffers: read, take requests apart,
 //! call handlers, write all answers together ([`turn`], [`respond`]). The others are content that has
 //! not come in full ([`content`]), a handler's answer ([`answer`]), the next piece of a response, a peer
-//! that does not read ([`output`]), and the rest of a file ([`file`](self::file)).
+//! that does not read ([`output`]), and the rest of a file ([`file`](self::file)). What each of them ends is a
+//! request, whose line in the access log is written then ([`exchange`]).
 //!
 //! It is written by hand and not as an `async fn` because ten thousand of them are to be idle in a few
 //! megabytes: the compiler keeps the arguments of an `async fn` beside the locals they are moved to, and
@@ -144,6 +145,8 @@ struct Sending {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        // What is still answered is over before the connection is.
+        (self.wait, self.pending) = (Wait::Turn, None);
         self.deadline.disarm(&self.worker.handle);
         self.worker.release(self.inbox.capacity());
         self.worker.leave(self.remote.addr());

@@ -32,7 +32,7 @@ impl Connection {
     ) -> Step {
         log::debug!("{}: refused: {}", self.peer(), error.chain());
         self.conn.refuse();
-        let exchange = exchange.unwrap_or_else(|| self.begin_exchange(None, || "-".to_string()));
+        let exchange = exchange.unwrap_or_else(|| self.begin_exchange(|| "-".to_string()));
         let mut response = Response::failed(error).without_error();
         self.respond(&mut response, exchange, None, output)
     }

@@ -260,12 +260,12 @@ impl Connection {
             Ok(Some(len)) => *rest = &rest[len..],
             Err(error) => return self.refuse(error, None, output),
         }
+        let mut exchange =
+            self.begin_exchange(|| format!("{} {}", request.method(), request.target()));
         let parts = request.parts_mut();
         parts.remote = self.remote.addr();
-        let route = worker.find(parts);
-        let describe = || format!("{} {}", request.method(), request.target());
-        let exchange = self.begin_exchange(route, describe);
-        match route {
+        exchange.route = worker.find(parts);
+        match exchange.route {
             Some(_) if !self.conn.is_receiving() => self.call(request, exchange, None, output, cx),
             Some(route) => {
                 let options = worker.app.router.entry(route).options;
