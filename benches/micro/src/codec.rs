@@ -16,7 +16,8 @@ pub fn costs(programs: &Programs) -> Result<Vec<(String, std::result::Result<Cos
     let program = programs.codec()?;
     let listed = Command::new(&program).output()?;
     if !listed.status.success() {
-        return Err("the codec's program does not name its cases".into());
+        let errors = String::from_utf8_lossy(&listed.stderr);
+        return Err(format!("the codec's program does not name its cases: {errors}").into());
     }
     let names = String::from_utf8(listed.stdout)?;
     let reason = reason_against("valgrind", &["--version"]);
