@@ -15,7 +15,7 @@ use std::rc::Rc;
 #[derive(Default)]
 pub(super) struct Exchange {
     /// `None` when no route takes it.
-    pub(super) route: Option<RouteNumber>,
+    route: Option<RouteNumber>,
     /// `None` where there is no access log.
     record: Option<Box<Record>>,
 }
@@ -25,6 +25,7 @@ struct Record {
     worker: Rc<Worker>,
     peer: Peer,
     request: String,
+    route: Option<RouteNumber>,
     began: Time,
     /// `None` until the client is answered.
     status: Option<StatusCode>,
@@ -40,6 +41,7 @@ impl Connection {
                 worker: Rc::clone(&self.worker),
                 peer: self.peer(),
                 request: describe(),
+                route: None,
                 status: None,
                 sent: 0,
             })
@@ -49,6 +51,18 @@ impl Connection {
 }
 
 impl Exchange {
+    /// Sets which route takes the request.
+    pub(super) fn set_route(&mut self, route: Option<RouteNumber>) {
+        self.route = route;
+        if let Some(record) = &mut self.record {
+            record.route = route;
+        }
+    }
+
+    pub(super) fn route(&self) -> Option<RouteNumber> {
+        self.route
+    }
+
     /// Notes that the client is answered.
     pub(super) fn set_status(&mut self, status: StatusCode) {
         if let Some(record) = &mut self.record {
@@ -64,23 +78,16 @@ impl Exchange {
     }
 }
 
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        if let Some(record) = self.record.take() {
-            record.write(self.route);
-        }
-    }
-}
-
-impl Record {
+// The record's and not the exchange's, which would look twice whether there is one.
+impl Drop for Record {
     // Out of line: the log is mostly off.
     #[inline(never)]
-    fn write(&self, route: Option<RouteNumber>) {
-        let Record { worker, peer, request, began, status, sent } = self;
+    fn drop(&mut self) {
+        let Record { worker, peer, request, route, began, status, sent } = self;
         // The client has left before its answer, or was cut: never sent, and other servers log it so, too.
         let status = status.map_or(499, |status| status.as_u16());
         let millis = worker.handle.precise_now().since(*began).as_secs_f64() * 1e3;
-        let route = worker.route_name(route);
+        let route = worker.route_name(*route);
         log::info!(target: ACCESS, "{peer} {request} {status} {sent}B {millis:.3}ms {route}");
     }
 }

@@ -59,7 +59,7 @@ impl Connection {
         output: &mut Vec<u8>,
     ) -> Step {
         if response.error.is_some() || matches!(response.body.0, Content::File(_)) {
-            self.review(response, exchange.route);
+            self.review(response, exchange.route());
         }
         if self.worker.is_stopping() {
             self.conn.set_last();

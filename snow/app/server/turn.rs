@@ -264,8 +264,9 @@ impl Connection {
             self.begin_exchange(|| format!("{} {}", request.method(), request.target()));
         let parts = request.parts_mut();
         parts.remote = self.remote.addr();
-        exchange.route = worker.find(parts);
-        match exchange.route {
+        let route = worker.find(parts);
+        exchange.set_route(route);
+        match route {
             Some(_) if !self.conn.is_receiving() => self.call(request, exchange, None, output, cx),
             Some(route) => {
                 let options = worker.app.router.entry(route).options;
@@ -346,7 +347,7 @@ impl Connection {
         output: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Step {
-        let handler = self.worker.handler(exchange.route);
+        let handler = self.worker.handler(exchange.route());
         let mut reply = catch_unwind(AssertUnwindSafe(|| handler(request)))
             .unwrap_or_else(|panic| Reply(Answer::Now(self.panicked(&exchange, &*panic))));
         match reply.0 {
@@ -367,7 +368,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Step {
         let later = Contained::new(later);
-        let timeout = self.worker.handler_timeout(exchange.route);
+        let timeout = self.worker.handler_timeout(exchange.route());
         let until = timeout.map_or(Time::NEVER, |timeout| self.now() + timeout);
         let mut pending = Pending { later, exchange, until, grace: Time::NEVER, feed };
         // Many are ready at the first poll.
@@ -387,7 +388,10 @@ impl Connection {
         panic: &(dyn std::any::Any + Send),
     ) -> Response {
         let words = panic_message(panic);
-        log::error!("the handler of {} panicked: {words}", self.worker.route_name(exchange.route));
+        log::error!(
+            "the handler of {} panicked: {words}",
+            self.worker.route_name(exchange.route())
+        );
         self.worker.answer_error(Error::new(ErrorKind::Handler, "the handler panicked"))
     }
 }
