@@ -36,7 +36,6 @@ pub enum Holds {
 
 /// What servers have unless asked for more.
 const ROUTES: usize = 100;
-const TEN_THOUSAND: Holds = Holds::Connections(10_000);
 const PLAINTEXT: Check = Check::Text { path: "/plaintext", body: "Hello, World!" };
 const USER: Check = Check::Text { path: "/user/123", body: "123" };
 
@@ -69,32 +68,26 @@ pub const ALL: &[Scenario] = &[
         Check::File,
     ),
     rate("fresh", "a new connection for each request", &["fresh"], PLAINTEXT),
+    held(
+        "parked",
+        "10,000 requests parked on /sleep/1000 (p50 and p99 are lateness)",
+        &["parked"],
+        Check::Sleep,
+    ),
+    held(
+        "idle",
+        "10,000 idle connections held, while 64 others ask for plaintext",
+        &["idle"],
+        PLAINTEXT,
+    ),
     Scenario {
-        name: "parked",
-        title: "10,000 requests parked on /sleep/1000 (p50 and p99 are lateness)",
-        load: &["parked"],
-        check: Check::Sleep,
-        routes: ROUTES,
-        cpu_from: Phase::Ready,
-        holds: TEN_THOUSAND,
-    },
-    Scenario {
-        name: "idle",
-        title: "10,000 idle connections held, while 64 others ask for plaintext",
-        load: &["idle"],
-        check: PLAINTEXT,
-        routes: ROUTES,
-        cpu_from: Phase::Ready,
-        holds: TEN_THOUSAND,
-    },
-    Scenario {
-        name: "release",
-        title: "10,000 parked requests completed at once from another thread",
-        load: &["release"],
-        check: Check::Park,
-        routes: ROUTES,
         cpu_from: Phase::Held,
-        holds: TEN_THOUSAND,
+        ..held(
+            "release",
+            "10,000 parked requests completed at once from another thread",
+            &["release"],
+            Check::Park,
+        )
     },
 ];
 
@@ -113,4 +106,13 @@ const fn rate(
         cpu_from: Phase::Ready,
         holds: Holds::Nothing,
     }
+}
+
+const fn held(
+    name: &'static str,
+    title: &'static str,
+    load: &'static [&'static str],
+    check: Check,
+) -> Scenario {
+    Scenario { holds: Holds::Connections(10_000), ..rate(name, title, load, check) }
 }
