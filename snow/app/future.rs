@@ -402,23 +402,12 @@ impl fmt::Debug for TimeoutFuture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{future::Future as _, task::Wake};
-
-    /// A waker that looks at the promise when it is dropped, as one does that owns a `Future`.
-    struct Looks(Arc<Promise<u8>>);
-
-    impl Wake for Looks {
-        fn wake(self: Arc<Self>) {}
-    }
-
-    impl Drop for Looks {
-        fn drop(&mut self) {
-            assert!(self.0.0.try_lock().is_ok());
-        }
-    }
+    use crate::rt::testing::waker_with_last_act;
+    use std::future::Future as _;
 
     fn poll(waiter: &mut Waiter<u8>) -> bool {
-        let waker = Waker::from(Arc::new(Looks(Arc::clone(&waiter.promise))));
+        let promise = Arc::clone(&waiter.promise);
+        let waker = waker_with_last_act(move || assert!(promise.0.try_lock().is_ok()));
         Pin::new(waiter).poll(&mut Context::from_waker(&waker)).is_ready()
     }
 

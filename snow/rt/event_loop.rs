@@ -3,7 +3,8 @@
 use super::{
     reactor::Reactor,
     task::{Inbox, Task, Tasks},
-    timer::{Clock, Time, Timers},
+    timer::{Clock, Time},
+    timers::Timers,
 };
 use async_task::Runnable;
 use std::{

@@ -13,7 +13,10 @@ mod race;
 mod reactor;
 mod signals;
 mod task;
+#[cfg(test)]
+pub(crate) mod testing;
 mod timer;
+mod timers;
 mod worker;
 
 pub use blocking::{Unblock, unblock};
