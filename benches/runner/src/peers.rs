@@ -31,7 +31,7 @@ pub const ALL: &[Peer] = &[
         origin: Origin::Member,
         crates: &[],
         note: "what the kernel charges: counts blank lines and answers canned bytes; no router, \
-               no header is parsed, no limit, no timeout",
+               no header is parsed, no limit, no timeout; waits in nanoseconds",
     },
     Peer {
         name: SNOW,
