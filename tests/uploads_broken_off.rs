@@ -81,6 +81,41 @@ fn a_creation_whose_content_breaks_off_leaves_nothing() {
     wait_until("it is gone", || server.dir.names().is_empty());
 }
 
+/// A creation that fails with all of its bytes there, of which nobody may ever hear: neither its client, nor
+/// the program.
+#[test]
+fn a_creation_that_fails_at_its_end_is_not_reported() {
+    let server = Server::start();
+    let mut client = Client::connect(server.addr());
+    let fields = [OCTETS, ("Upload-Length", "5"), ("Transfer-Encoding", "chunked")];
+    client.send(head("POST", "/files", &fields));
+    client.send(chunk(b"hello"));
+    client.half_close(); // Before the last chunk.
+    client.read().expect_failure(400);
+    // The checksum is that of other content than none.
+    let fields = [OCTETS, ("Upload-Length", "0"), ("Upload-Checksum", SHA1)];
+    let answer = ask(server.addr(), "POST", "/files", &fields, b"");
+    assert_eq!(answer.status, 460, "{answer:?}");
+    assert_eq!(server.dir.names(), [""; 0]);
+    assert_eq!(server.completed(), 0);
+}
+
+#[test]
+fn a_creation_whose_bytes_cannot_be_put_on_trial_leaves_nothing() {
+    let server = Server::start();
+    let mut client = Client::connect(server.addr());
+    let fields =
+        [OCTETS, ("Upload-Length", "11"), ("Upload-Checksum", SHA1), ("Content-Length", "11")];
+    client.send(head("POST", "/files", &fields));
+    wait_until("it has begun", || server.dir.names().len() == 2);
+    // In the way of the mark of a trial.
+    let obstacle = format!("{}.trial.new", server.dir.names()[0]);
+    fs::create_dir(server.dir.path().join(&obstacle)).unwrap();
+    client.send("hello world");
+    client.read().expect_failure(500);
+    assert_eq!(server.dir.names(), [obstacle]);
+}
+
 /// Lets the application work until `file` holds `content`.
 #[track_caller]
 fn settle_until(client: &mut TestClient, file: &Path, content: &[u8]) {

@@ -34,9 +34,6 @@ impl Receiver {
         if len.unwrap_or(0) > stored.end().saturating_sub(start) {
             return Err(Refusal::too_long());
         }
-        if checksum.is_some() {
-            stored.begin_trial()?;
-        }
         Ok(Receiver { stored, checksum, start, creator: None })
     }
 
@@ -91,6 +88,9 @@ impl Receiver {
             return Err(Refusal::too_long());
         }
         if let Some(checksum) = &mut self.checksum {
+            if self.stored.offset() == self.start {
+                self.stored.begin_trial()?;
+            }
             checksum.update(piece);
         }
         self.stored.write(piece)
@@ -114,7 +114,10 @@ impl Receiver {
             }
             _ => {}
         }
-        self.stored.acknowledge()?;
+        if end.is_ok() || self.creator.is_none() {
+            // A creation that went wrong is nobody's, not even when all bytes are there.
+            self.stored.acknowledge()?;
+        }
         end
     }
 }
