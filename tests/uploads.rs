@@ -142,6 +142,7 @@ fn a_creation_that_makes_no_sense_makes_nothing() {
         (400, &[length, ("Upload-Metadata", "a Zg==,a Zg==")]),
         (400, &[length, ("Upload-Metadata", "a Zg=="), ("Upload-Metadata", "b Zg==")]),
         (431, &[length, ("Upload-Metadata", "key1 Zm9v,key2 Zm9vYg==")]),
+        (431, &[length, ("Upload-Metadata", ",,,,,,,,,,,,,,,,,,,,,")]), // It is not looked at.
         (400, &[length, ("Upload-Concat", "")]),
         (400, &[length, ("Upload-Concat", "whole")]),
         (400, &[length, ("Upload-Concat", "final;/files/a")]),

@@ -8,6 +8,7 @@ use super::{
     id::UploadId,
     info::{Info, Kind},
     refusal::Refusal,
+    store::Limits,
 };
 use crate::Request;
 use http::Method;
@@ -74,15 +75,18 @@ pub(super) fn checksum(req: &Request) -> Result<Option<Checksum>, Refusal> {
 }
 
 /// Returns the upload that a creation asks for.
-pub(super) fn creation(req: &Request) -> Result<Info, Refusal> {
+pub(super) fn creation(req: &Request, limits: &Limits) -> Result<Info, Refusal> {
     let kind = match field(req, "Upload-Concat")? {
         None => Kind::Whole,
         Some("partial") => Kind::Partial,
         Some(text) if text.starts_with("final;") => Kind::Final(text.to_string()),
         Some(_) => return Err(Refusal::new(400, "Upload-Concat is not valid")),
     };
-    let metadata = field(req, "Upload-Metadata")?.unwrap_or_default().to_string();
-    if parse_metadata(&metadata).is_none() {
+    let metadata = field(req, "Upload-Metadata")?.unwrap_or_default();
+    if metadata.len() > limits.max_metadata_bytes {
+        return Err(Refusal::new(431, "Upload-Metadata is too long"));
+    }
+    if parse_metadata(metadata).is_none() {
         return Err(Refusal::new(400, "Upload-Metadata is not valid"));
     }
     let length = match (&kind, number(req, "Upload-Length")?, field(req, "Upload-Defer-Length")?) {
@@ -97,12 +101,15 @@ pub(super) fn creation(req: &Request) -> Result<Info, Refusal> {
             return Err(Refusal::new(400, reason));
         }
     };
-    Ok(Info { length, kind, metadata, is_finished: false })
+    if length.is_some_and(|length| length > limits.max_upload_bytes) {
+        return Err(Refusal::new(413, "the upload is larger than Tus-Max-Size"));
+    }
+    Ok(Info { length, kind, metadata: metadata.to_string(), is_finished: false })
 }
 
 /// Takes pairs of a key and a value in Base64 apart; `None` when they are malformed.
 pub(super) fn parse_metadata(text: &str) -> Option<Vec<(String, Vec<u8>)>> {
-    let mut pairs: Vec<(String, Vec<u8>)> = Vec::new();
+    let (mut pairs, mut known) = (Vec::new(), HashSet::new());
     if text.is_empty() {
         return Some(pairs);
     }
@@ -111,7 +118,7 @@ pub(super) fn parse_metadata(text: &str) -> Option<Vec<(String, Vec<u8>)>> {
         let pair = pair.strip_prefix(' ').unwrap_or(pair);
         let (key, value) = pair.split_once(' ').unwrap_or((pair, ""));
         let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
-        if !is_key || pairs.iter().any(|(known, _)| known == key) {
+        if !is_key || !known.insert(key) {
             return None;
         }
         pairs.push((key.to_string(), base64::decode(value)?));
@@ -138,6 +145,7 @@ pub(super) fn parse_parts(concat: &str) -> Result<Vec<UploadId>, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn numbers_are_digits_up_to_the_longest_file() {
@@ -170,6 +178,14 @@ mod tests {
         {
             assert_eq!(parse_metadata(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn many_keys_are_not_each_compared_with_all_others() {
+        let keys: Vec<_> = (0..200_000).map(|key| key.to_string()).collect();
+        let began = Instant::now();
+        assert_eq!(parse_metadata(&keys.join(",")).unwrap().len(), keys.len());
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 
     #[test]

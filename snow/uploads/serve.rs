@@ -121,13 +121,7 @@ async fn patch(store: &Arc<Store>, id: UploadId, mut req: Request) -> Result<Res
 }
 
 async fn create(store: &Arc<Store>, req: Request) -> Result<Response, Refusal> {
-    let info = fields::creation(&req)?;
-    if info.length.is_some_and(|length| length > store.limits.max_upload_bytes) {
-        return Err(Refusal::new(413, "the upload is larger than Tus-Max-Size"));
-    }
-    if info.metadata.len() > store.limits.max_metadata_bytes {
-        return Err(Refusal::new(431, "Upload-Metadata is too long"));
-    }
+    let info = fields::creation(&req, &store.limits)?;
     let has_content = fields::content_len(&req) != Some(0);
     if has_content {
         fields::check_content_type(&req)?;
