@@ -4,7 +4,7 @@
 mod tus;
 mod util;
 
-use snow::{ErrorKind, uploads::Uploads};
+use snow::{ErrorKind, Snow, mount, spawn, unblock, uploads::Uploads};
 use std::{fs, os::unix::fs::PermissionsExt, os::unix::net::UnixDatagram, sync::Arc};
 use tus::{Dir, OCTETS, Process, Server, head, offset, patch};
 use util::{Client, wait_until};
@@ -36,6 +36,21 @@ fn a_directory_in_use_is_refused_and_left_as_it_is() {
     assert_eq!(server.stored(&upload), b"hello world");
     let server = Server::on(server.stop(), |uploads| uploads);
     assert_eq!(server.offset(&upload), 11, "it is free when its routes are gone");
+}
+
+#[test]
+fn a_directory_is_free_when_its_server_has_ended_and_the_loop_goes_on() {
+    let dir = Dir::new();
+    util::run(async {
+        let routes = Uploads::new(dir.path()).routes().unwrap();
+        let server = Snow::new([mount("/files", routes)]).bind("127.0.0.1:0").unwrap();
+        let (addr, stop) = (server.local_addr(), server.stop_handle());
+        let serving = spawn(server.into_future());
+        unblock(move || tus::create(addr, &[("Upload-Length", "5")])).await;
+        stop.stop();
+        serving.await.unwrap();
+        Uploads::new(dir.path()).routes().unwrap();
+    });
 }
 
 #[test]
