@@ -84,11 +84,12 @@ impl Store {
     /// Takes up an upload of an earlier process.
     fn take_up(self: &Arc<Store>, id: UploadId) -> Result<(), Refusal> {
         let Some(lease) = self.leases.try_take(id) else { return Ok(()) };
-        let mut stored = self.open_upload(lease)?;
+        let mut stored = self.open_as_left(lease)?;
         let mut totals = self.totals();
         totals.uploads += 1;
         totals.bytes = totals.bytes.saturating_add(stored.offset());
         drop(totals);
+        stored.end_old_trial()?;
         if stored.is_expired()? {
             return stored.remove();
         }
@@ -176,6 +177,13 @@ impl Store {
 
     /// Opens an upload, expired or not, with only those of its bytes that are off trial.
     fn open_upload(self: &Arc<Store>, lease: Lease) -> Result<Stored, Refusal> {
+        let mut stored = self.open_as_left(lease)?;
+        stored.end_old_trial()?;
+        Ok(stored)
+    }
+
+    /// Opens an upload with all of its bytes, those on trial too.
+    fn open_as_left(self: &Arc<Store>, lease: Lease) -> Result<Stored, Refusal> {
         let id = lease.id();
         let text = self.files.read(id, Part::Info)?.ok_or_else(Refusal::unknown)?;
         let damaged =
@@ -185,9 +193,7 @@ impl Store {
             self.forget_taken(id, &info)?;
             return Err(Refusal::unknown());
         };
-        let mut stored = Stored::new(Arc::clone(self), lease, info, file)?;
-        stored.end_old_trial()?;
-        Ok(stored)
+        Ok(Stored::new(Arc::clone(self), lease, info, file)?)
     }
 
     /// Gives up an upload whose bytes the program has taken away since it was told of them.
@@ -242,32 +248,46 @@ impl Drop for Joining {
 mod tests {
     use super::*;
     use crate::uploads::info::Kind;
-    use std::{env, fs, process, thread};
+    use std::{
+        env, fs,
+        io::Write,
+        process,
+        thread::{self, ScopedJoinHandle},
+    };
 
-    #[test]
-    fn a_length_that_is_asked_for_takes_no_room_from_bytes_that_come() {
-        let dir = env::temp_dir().join(format!("snow-uploads-room-{}", process::id()));
+    /// Opens a directory of its own, with room for 100 bytes.
+    fn open(name: &str, max_uploads: usize) -> (Arc<Store>, PathBuf) {
+        let dir = env::temp_dir().join(format!("snow-uploads-{name}-{}", process::id()));
         let limits = Limits {
             max_upload_bytes: 100,
             max_total_bytes: 100,
-            // So that no files are made.
-            max_uploads: 0,
+            max_uploads,
             max_metadata_bytes: 0,
             expires_after: Duration::MAX,
             completed_expire_after: Duration::MAX,
         };
-        let store = Store::open(dir.clone(), limits, Hooks::default()).unwrap();
+        (Store::open(dir.clone(), limits, Hooks::default()).unwrap(), dir)
+    }
+
+    /// An upload that is to have 100 bytes.
+    fn hundred() -> Info {
+        let metadata = String::new();
+        Info { length: Some(100), kind: Kind::Whole, metadata, is_finished: false }
+    }
+
+    #[test]
+    fn a_length_that_is_asked_for_takes_no_room_from_bytes_that_come() {
+        // No uploads, so that no files are made.
+        let (store, dir) = open("room", 0);
         let asks = || {
             for _ in 0..20_000 {
-                let (kind, metadata) = (Kind::Whole, String::new());
-                let info = Info { length: Some(100), kind, metadata, is_finished: false };
-                assert!(store.create(info).is_err(), "there is room for none");
+                assert!(store.create(hundred()).is_err(), "there is room for none");
             }
         };
         let refused = thread::scope(|scope| {
             let asking = [scope.spawn(asks), scope.spawn(asks)];
             let mut refused = 0;
-            while !asking.iter().all(thread::ScopedJoinHandle::is_finished) {
+            while !asking.iter().all(ScopedJoinHandle::is_finished) {
                 match store.reserve(1) {
                     Ok(()) => store.release(1),
                     Err(_) => refused += 1,
@@ -277,5 +297,22 @@ mod tests {
         });
         fs::remove_dir_all(dir).unwrap();
         assert_eq!(refused, 0);
+    }
+
+    #[test]
+    fn what_an_earlier_process_left_on_trial_makes_no_room_for_others() {
+        let (store, dir) = open("left", 10);
+        for (bytes, trial_from) in [(60, None), (50, Some("10"))] {
+            let id = UploadId::random().unwrap();
+            store.files.create_data(id).unwrap().write_all(&[b'x'; 60][..bytes]).unwrap();
+            store.files.write(id, Part::Info, &hundred().to_text()).unwrap();
+            if let Some(offset) = trial_from {
+                store.files.write(id, Part::Trial, offset).unwrap();
+            }
+            store.take_up(id).unwrap();
+        }
+        let (too_much, rest) = (store.reserve(31), store.reserve(30));
+        fs::remove_dir_all(dir).unwrap();
+        assert!(too_much.is_err() && rest.is_ok(), "60 and 10 of 100 are taken");
     }
 }
