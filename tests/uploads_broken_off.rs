@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tus::{Dir, OCTETS, Server, ask, head, patch};
-use util::{Client, PATIENCE, noise, wait_until};
+use util::{Client, PATIENCE, noise, serve, wait_until};
 
 /// Of "hello world".
 const SHA1: &str = "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=";
@@ -158,6 +158,23 @@ fn what_was_read_before_a_reset_is_kept() {
         connection.reset();
         settle_until(&mut client, &file, &content);
     }
+}
+
+#[test]
+fn an_upload_that_moves_may_take_longer_than_a_handler() {
+    let dir = Dir::new();
+    let routes = Uploads::new(dir.path()).routes().expect("the directory opens");
+    let app = Snow::new([mount("/files", routes)])
+        .configure(|config| config.handler_timeout = Some(Duration::from_millis(50)));
+    let running = serve(app);
+    let mut client = Client::connect(running.local_addr());
+    let fields = [OCTETS, ("Upload-Length", "11"), ("Content-Length", "11")];
+    client.send(head("POST", "/files", &fields));
+    for byte in b"hello world" {
+        client.send([*byte]);
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(client.read().status, 201);
 }
 
 #[test]

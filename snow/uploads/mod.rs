@@ -11,8 +11,8 @@
 //!
 //! **What it costs.** Content is written to disk as it arrives, on the blocking pool, one piece of at most
 //! 64 KiB at a time; while the disk writes, less than 100 KiB are taken from the client. The limits are on
-//! by default: see [`Uploads`]. Timeouts and the least rate of content are those of [`Config`](crate::Config);
-//! an upload may take as long as it moves.
+//! by default: see [`Uploads`]. Timeouts and the least rate of content are those of [`Config`](crate::Config),
+//! but for [`handler_timeout`](crate::Config::handler_timeout): an upload may take as long as it moves.
 //!
 //! **Who may.** Whoever knows the URL of an upload may add to it and delete it. It has 128 bits of the
 //! system's generator, and nothing lists it. Who may do more or less than that is the program's to say, with
@@ -215,8 +215,8 @@ impl Uploads {
             .map_err(|error| Error::new(ErrorKind::Io, fault).caused_by(error))?;
         let serve = move |req: Request| serve::serve(Arc::clone(&store), req);
         // Limits of its own: an answer of the server's would lack the fields of the protocol.
-        let all = route("^(?:/(?<id>(?s:.*)))?$", serve).streaming().max_body_bytes(u64::MAX);
-        Ok(vec![all])
+        let all = route("^(?:/(?<id>(?s:.*)))?$", serve).streaming();
+        Ok(vec![all.max_body_bytes(u64::MAX).timeout(Duration::MAX)])
     }
 }
 
