@@ -21,7 +21,7 @@ use std::{
     thread,
     time::Duration,
 };
-use util::{Client, serve, wait_until};
+use util::{Client, PATIENCE, serve, wait_until};
 
 type Part = &'static [u8];
 
@@ -837,6 +837,55 @@ fn a_response_that_fails_is_not_taken_for_whole() {
             let is_chunked = head.contains("chunked");
             assert!(is_reset || is_short || is_chunked, "{path} in {version}: {text}");
         }
+    }
+}
+
+/// What only the close delimits looks whole when it just ends (RFC 9112, section 8): whoever cuts it resets.
+#[test]
+fn a_response_that_is_cut_is_not_taken_for_whole() {
+    /// Goes on after its first piece, but with nothing.
+    struct Hanging(Option<&'static str>);
+
+    impl Stream for Hanging {
+        type Item = io::Result<&'static str>;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            self.0.take().map_or(Poll::Pending, |piece| Poll::Ready(Some(Ok(piece))))
+        }
+    }
+
+    static LARGE: [u8; 16 << 20] = [b'x'; 16 << 20];
+    let large = || Pieces(vec![Ok(std::str::from_utf8(&LARGE).unwrap())]);
+    let begin = |path: &str| {
+        let app = Snow::new([
+            get("^/hanging$", |_| Response::stream(Hanging(Some("part")))),
+            get("^/large$", move |_| Response::stream(large())),
+        ]);
+        let server = serve(app.configure(|config| {
+            config.workers = 1;
+            config.half_close_grace = Duration::from_millis(20);
+        }));
+        let mut client = Client::connect(server.local_addr());
+        client.send(format!("GET {path} HTTP/1.0\r\n\r\n"));
+        client.stream().set_read_timeout(Some(PATIENCE)).unwrap();
+        client.stream().peek(&mut [0]).expect("it has begun");
+        (client, server)
+    };
+    let expect_cut = |mut client: Client| {
+        let (answer, is_reset) = client.read_all();
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.len() < LARGE.len());
+        assert!(is_reset, "{} bytes", answer.len());
+    };
+
+    let (client, _server) = begin("/hanging");
+    client.half_close();
+    expect_cut(client);
+
+    for path in ["/hanging", "/large"] {
+        let (client, server) = begin(path);
+        server.stop_handle().stop_now();
+        assert!(server.wait().is_ok());
+        expect_cut(client);
     }
 }
 

@@ -376,7 +376,7 @@ impl Conn {
     }
 
     /// Ends both directions.
-    pub(crate) fn close(&mut self) {
+    fn close(&mut self) {
         self.reading = Reading::Closed;
         self.writing = Writing::Closed;
     }

@@ -25,7 +25,7 @@ use super::worker::Worker;
 use crate::{
     Error, ErrorKind,
     http::{Conn, Content},
-    net::Transport,
+    net::{Stream, Transport},
     rt::{Contained, Deadline, Time},
 };
 use answer::Pending;
@@ -145,6 +145,11 @@ struct Sending {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        // What has been cut must not look whole. A missing chunk or byte shows by itself; a close in place of a
+        // length does not.
+        if self.outbox.is_some() || self.conn.is_delimited_by_close() {
+            self.stream.reset_on_drop();
+        }
         // What is still answered is over before the connection is.
         (self.wait, self.pending) = (Wait::Turn, None);
         self.deadline.disarm(&self.worker.handle);

@@ -352,13 +352,10 @@ impl Connection {
         }
     }
 
-    /// Ends a connection in the middle of a response, so that this shows.
-    pub(super) fn break_off(&mut self, error: &Error) -> Step {
+    /// Ends a connection in the middle of a response.
+    pub(super) fn break_off(&self, error: &Error) -> Step {
         log::error!("{}: a response broke off: {}", self.peer(), error.chain());
-        // A missing chunk or byte shows by itself; a close in place of a length does not.
-        let is_reset = self.conn.is_delimited_by_close();
-        self.conn.close();
-        ending(if is_reset { End::Reset } else { End::Close })
+        ending(End::Close)
     }
 
     /// Returns whether the peer has reset the connection; when it has only ended its sending side,
