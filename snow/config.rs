@@ -170,8 +170,8 @@ pub struct Config {
     /// How long a graceful stop waits for what is in flight. Default: 10 s, as most supervisors do.
     pub shutdown_timeout: Duration,
 
-    /// How long a graceful stop waits on an idle connection for a request that is already on its
-    /// way. Default: 500 ms.
+    /// How long a graceful stop waits on an idle connection for a request that is already on its way, and
+    /// on one that is answered for content that nobody reads. Default: 500 ms.
     pub shutdown_idle_grace: Duration,
 }
 

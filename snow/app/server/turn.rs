@@ -206,7 +206,7 @@ impl Connection {
 
     /// Nothing has come: is it time to act on that?
     fn poll_deadline(&mut self, output: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<Step> {
-        if let (Some(until), Phase::Idle | Phase::FirstByte) =
+        if let (Some(until), Phase::Idle | Phase::FirstByte | Phase::Drain { .. }) =
             (self.worker.idle_until(), self.phase)
         {
             self.deadline.set(self.deadline.when().min(until));
