@@ -5,7 +5,7 @@ mod util;
 use futures_core::Stream;
 use snow::{
     Bytes, Cookie, Error, ErrorKind, Future, Handler, HeaderName, HeaderValue, IntoResponse, Reply,
-    Request, Response, Result, SameSite, Snow, StatusCode, TimeoutFuture, get, route,
+    Request, Response, Result, SameSite, Snow, StatusCode, TimeoutFuture, get, post, route,
 };
 use std::{
     borrow::Cow,
@@ -1032,6 +1032,7 @@ fn requests_whose_client_goes_are_in_the_access_log() {
     let routes = [
         get("^/lost/stream$", |_| Response::stream(Endless)),
         get("^/lost/big$", |_| vec![b'x'; 32 << 20]),
+        post("^/lost/content$", |req: Request| req.into_body()),
         get("^/lost/cut$", move |_| {
             called.send(()).unwrap();
             async { pending::<()>().await }
@@ -1048,6 +1049,11 @@ fn requests_whose_client_goes_are_in_the_access_log() {
         let line = format!("GET /lost/{path} 200 ");
         wait_until("it is logged", || lines(&line) == 1);
     }
+    let mut client = Client::connect(server.local_addr());
+    let head = "POST /lost/content HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n";
+    client.send(format!("{head}Expect: 100-continue\r\n\r\n"));
+    client.reset(); // With the 100 unread.
+    wait_until("it is logged", || lines("POST /lost/content 499 ") == 1);
     let mut client = Client::connect(server.local_addr());
     client.ask("GET", "/lost/cut");
     is_called.recv().unwrap();

@@ -11,7 +11,7 @@ use crate::{
     rt::Time,
 };
 use std::{
-    mem,
+    io, mem,
     ops::ControlFlow::Break,
     rc::Rc,
     task::{Context, Poll},
@@ -169,8 +169,9 @@ impl Connection {
         Scratch::with(|Scratch { input, output, .. }| {
             for _ in 0..READS_PER_TURN {
                 let step = match self.poll_more_content(incoming, input, cx) {
-                    Poll::Ready(Ok(false)) => continue,
-                    Poll::Ready(outcome) => {
+                    Poll::Ready(Ok(Ok(false))) => continue,
+                    Poll::Ready(Err(error)) => return Poll::Ready(self.give_up(&error)),
+                    Poll::Ready(Ok(outcome)) => {
                         let request = mem::replace(
                             &mut incoming.request,
                             Request::new(self.worker.context()),
@@ -190,38 +191,38 @@ impl Connection {
         })
     }
 
-    /// Reads once; true when the content is complete.
+    /// Reads once; true when the content is complete. A connection that breaks is nobody's to answer.
     fn poll_more_content(
         &mut self,
         incoming: &mut Incoming,
         input: &mut [u8],
         cx: &mut Context<'_>,
-    ) -> Poll<Result<bool>> {
+    ) -> Poll<io::Result<Result<bool>>> {
         let worker = Rc::clone(&self.worker);
         let config = &worker.app.config;
-        let len = match self.stream.poll_read(cx, input) {
-            Poll::Ready(Ok(len)) if len > 0 => len,
-            Poll::Ready(_) => {
+        let len = match self.stream.poll_read(cx, input)? {
+            Poll::Ready(0) => {
                 let reason = "the connection ended in the middle of the content";
-                return Poll::Ready(Err(Error::new(ErrorKind::BadRequest, reason)));
+                return Poll::Ready(Ok(Err(Error::new(ErrorKind::BadRequest, reason))));
             }
+            Poll::Ready(len) => len,
             Poll::Pending => {
                 let (rate, after) = (config.min_body_rate, config.body_timeout);
                 let is_too_slow = incoming.pace.is_below(rate, after, self.now());
                 // More has to come in this time.
                 self.deadline.set(incoming.pace.stalls(after));
                 if is_too_slow || self.deadline.poll_passed(&self.worker.handle, cx).is_ready() {
-                    return Poll::Ready(Err(too_slow()));
+                    return Poll::Ready(Ok(Err(too_slow())));
                 }
                 return Poll::Pending;
             }
         };
         let (now, stall) = (self.now(), config.body_timeout);
         let (mut rest, before) = (&input[..len], incoming.limit);
-        let is_complete = self.gather(incoming, &mut rest)?;
+        let outcome = self.gather(incoming, &mut rest);
         incoming.pace.progress(before - incoming.limit, now, stall);
         self.keep(rest);
-        Poll::Ready(Ok(is_complete))
+        Poll::Ready(Ok(outcome))
     }
 
     /// Moves content from the peer to the handler, as far as the one sends and the other reads; true when
