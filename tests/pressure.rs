@@ -9,8 +9,8 @@ mod util;
 
 use futures_core::Stream;
 use snow::{
-    Bytes, Config, Counters, Error, Future, Request, Response, Snow, TimeoutFuture, get, post,
-    route,
+    Bytes, Config, Counters, Error, Future, Request, Response, Snow, StatusCode, TimeoutFuture,
+    get, post, route,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 use std::{
@@ -142,6 +142,7 @@ fn app() -> Snow {
     let files: Mutex<Vec<fs::File>> = Mutex::default();
     let files = Arc::new(files);
     let (holding, releasing) = (Arc::clone(&files), files);
+    let file = || Response::file(env::current_exe().expect("the test has a path"));
     let empty = concat!(env!("CARGO_TARGET_TMPDIR"), "/empty");
     fs::write(empty, "").expect("the folder for it is there");
     Snow::new([
@@ -174,7 +175,8 @@ fn app() -> Snow {
         .streaming(),
         get("^/endless$", |_| Response::stream(Endless(Bytes::from(vec![b'x'; PIECE])))),
         get("^/nothing$", |_| Response::stream(Endless(Bytes::new()))),
-        get("^/file$", |_| Response::file(env::current_exe().expect("the test has a path"))),
+        get("^/file$", move |_| file()),
+        get("^/known$", move |_| file().status(StatusCode::NOT_MODIFIED)),
         get("^/empty$", move |_| Response::file(empty)),
         get("^/large$", move |_| Response::bytes(large.clone())),
         get("^/own$", |_| vec![b'x'; 4 << 20]),
@@ -566,6 +568,7 @@ fn downloads_of_one_address_leave_descriptors_to_others() {
     // What keeps no file open is answered still.
     assert_eq!(idle.get("/file").status, 503);
     idle.request("HEAD", "/file").expect(200, "");
+    idle.get("/known").expect(304, "");
     idle.get("/empty").expect(200, "");
     let mut other = ask(3).expect("another address has its own");
     other.read_exact(&mut [0; 1000]).unwrap();

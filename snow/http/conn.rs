@@ -15,7 +15,7 @@ use super::{
     response::Response,
 };
 use crate::{Config, Error, ErrorKind, Result};
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 /// What is taken from the peer next.
 #[derive(Debug)]
@@ -209,9 +209,10 @@ impl Conn {
         matches!(self.reading, Reading::Content { is_continue_due: true, .. })
     }
 
-    /// Returns whether the answer that is owed is one to `HEAD`, which has no content.
-    pub(crate) fn answers_head(&self) -> bool {
-        matches!(&self.writing, Writing::Response(owed) if owed.is_head)
+    /// Returns whether the content of the answer that is owed is sent, if it has this status.
+    pub(crate) fn sends_content(&self, status: StatusCode) -> bool {
+        let answers_head = matches!(&self.writing, Writing::Response(owed) if owed.is_head);
+        !answers_head && !encode::has_no_content(status)
     }
 
     /// Lets the connection end with the answer that is owed.

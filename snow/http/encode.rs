@@ -40,15 +40,18 @@ fn choose(response: &Response, owed: &Owed) -> (Framing, Announced) {
         None => response.body.0.file_len().or_else(|| declared_length(response)),
     };
     let (framing, announced) = match (response.status, declared) {
-        (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED, _) => {
-            (Framing::Nothing, Announced::Nothing)
-        }
         (StatusCode::RESET_CONTENT, _) => (Framing::Nothing, Announced::Length(0)),
+        (status, _) if has_no_content(status) => (Framing::Nothing, Announced::Nothing),
         (_, Some(length)) => (Framing::Length(length), Announced::Length(length)),
         (_, None) if owed.version == Version::Http11 => (Framing::Chunked, Announced::Chunked),
         (_, None) => (Framing::UntilClose, Announced::Nothing),
     };
     (if owed.is_head { Framing::Nothing } else { framing }, announced)
+}
+
+/// Returns whether no response with this status has content (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
+pub(crate) fn has_no_content(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// Returns the length that the handler promised for its stream.

@@ -108,7 +108,7 @@ impl Connection {
         if let Content::File(FileContent::Named(path)) = &response.body.0 {
             let (file, metadata) = open_regular(path).map_err(|error| explain(&error, path))?;
             // Without content to send it is closed at once.
-            let is_kept = metadata.len() > 0 && !self.conn.answers_head();
+            let is_kept = metadata.len() > 0 && self.conn.sends_content(response.status);
             if is_kept && !self.worker.has_descriptor(self.remote.addr()) {
                 let reason = "too many files are being sent to this address";
                 return Err(Error::new(ErrorKind::Unavailable, reason));

@@ -64,7 +64,7 @@ impl Connection {
         if self.worker.is_stopping() {
             self.conn.set_last();
         }
-        if self.worker.is_overfull() && self.may_keep(&response.body.0) {
+        if self.worker.is_overfull() && self.may_keep(response) {
             return self.refuse(overfull(), Some(exchange), output);
         }
         match &response.body.0 {
@@ -77,16 +77,16 @@ impl Connection {
         }
     }
 
-    /// Returns whether content takes memory of the worker's while the peer does not take it.
+    /// Returns whether a response takes memory of the worker's while the peer does not take it.
     #[cold]
-    fn may_keep(&self, content: &Content) -> bool {
-        let is_much = match content {
+    fn may_keep(&self, response: &Response) -> bool {
+        let is_much = match &response.body.0 {
             Content::Owned(bytes) => bytes.len() > COPIED_CONTENT,
             Content::Stream(_) => true,
             Content::File(_) => !self.stream.sends_files(),
             Content::Empty | Content::Static(_) | Content::Shared(_) => false,
         };
-        is_much && !self.conn.answers_head()
+        is_much && self.conn.sends_content(response.status)
     }
 
     /// Writes a response whose content is in memory.
