@@ -57,7 +57,7 @@ impl Files {
 
     /// Makes the file for the bytes of a new upload.
     pub(super) fn create_data(&self, id: UploadId) -> io::Result<File> {
-        owners_file().append(true).create_new(true).open(self.path(id, Part::Data))
+        owners_file().write(true).create_new(true).open(self.path(id, Part::Data))
     }
 
     /// Opens the bytes of an upload, to read them and to add to them; `None` when there are none.
@@ -66,7 +66,7 @@ impl Files {
         if !is_file(&path)? {
             return Ok(None);
         }
-        OpenOptions::new().read(true).append(true).open(path).map(Some)
+        OpenOptions::new().read(true).write(true).open(path).map(Some)
     }
 
     /// Returns whether the bytes of an upload are where they belong.
@@ -162,26 +162,31 @@ fn owners_dir() -> DirBuilder {
 }
 
 /// What makes files that nobody but their owner reads.
-fn owners_file() -> OpenOptions {
+#[cfg(unix)]
+pub(super) fn owners_file() -> OpenOptions {
     let mut options = OpenOptions::new();
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
 }
 
+#[cfg(not(unix))]
+pub(super) fn owners_file() -> OpenOptions {
+    OpenOptions::new()
+}
+
 /// Says so when others may list the names of uploads: whoever knows one may delete it.
+#[cfg(unix)]
 fn warn_if_wide(dir: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(dir)?);
-        if mode & 0o077 != 0 {
-            let dir = dir.display();
-            log::warn!(
-                "{dir} is open to other users ({:03o}): uploads are safer with 700",
-                mode & 0o777
-            );
-        }
+    let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(dir)?);
+    if mode & 0o077 != 0 {
+        let (dir, mode) = (dir.display(), mode & 0o777);
+        log::warn!("{dir} is open to other users ({mode:03o}): uploads are safer with 700");
     }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn warn_if_wide(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -194,7 +199,7 @@ fn is_file(path: &Path) -> io::Result<bool> {
     }
 }
 
-pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
+fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),

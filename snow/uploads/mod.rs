@@ -21,8 +21,8 @@
 //! **One at a time.** Requests for one upload are done one after the other. One that finds another at work
 //! waits for it for three seconds, then it is answered 423; the other gives way if its client sends nothing
 //! for a second. One `Uploads` of one process at a time has the directory: another is refused by
-//! [`routes`](Uploads::routes) until the routes of the first are dropped. That is seen to on Unix, on one
-//! machine; on other systems it is left to the operator.
+//! [`routes`](Uploads::routes) until the routes of the first are dropped. That is seen to on one machine: on a
+//! network file system it may be left to the operator.
 //!
 //! **Who else.** The directory is made for its owner alone (0700), and so are the files in it (0600). One
 //! that is there already is taken as it is; if others may look into it, the log has a warning.
@@ -208,7 +208,7 @@ impl Uploads {
     /// # Errors
     ///
     /// `Io`, which names the directory, when it cannot be made, read or taken: another process has it, or
-    /// another `Uploads` of this one, or (on Unix) no socket can be bound in it.
+    /// another `Uploads` of this one, or the file system has no locks.
     pub fn routes(self) -> Result<Vec<Route>> {
         let fault = format!("no uploads can be kept in {}", self.dir.display());
         let store = Store::open(self.dir, self.limits, self.hooks)

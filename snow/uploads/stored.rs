@@ -47,9 +47,9 @@ impl Stored {
         store: Arc<Store>,
         lease: Lease,
         info: Info,
-        file: File,
+        mut file: File,
     ) -> io::Result<Stored> {
-        let offset = file.metadata()?.len();
+        let offset = file.seek(SeekFrom::End(0))?;
         Ok(Stored { store, info, file, offset, durable: offset, lease })
     }
 
@@ -142,6 +142,7 @@ impl Stored {
 
     fn truncate(&mut self, offset: u64) -> io::Result<()> {
         self.file.set_len(offset)?;
+        self.file.seek(SeekFrom::Start(offset))?;
         self.store.release(self.offset.saturating_sub(offset));
         self.offset = offset;
         self.durable = self.durable.min(offset);

@@ -35,7 +35,7 @@ impl Dir {
         &self.path
     }
 
-    /// Returns the names of all files of uploads, in order: not the socket that tells who has the directory.
+    /// Returns the names of all files of uploads, in order: not the one whose lock tells who has the directory.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.path).expect("the directory is there");
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
