@@ -1,8 +1,9 @@
 //! What sockets of datagrams have in common: a datagram that does not fit is never taken for a whole.
 //!
 //! The system tells of truncation in a flag that cannot be asked for without `unsafe`. So a datagram is
-//! received into room for a byte more than was asked for: if that byte is used, it was longer. The room
-//! is the thread's own buffer, and what a copy costs is little beside the system call.
+//! received into room for a byte more than was asked for: if that byte is used, it was longer. (On Windows it
+//! would be an error that does not say who sent it, so there the room is for the longest.) The room is the
+//! thread's own buffer, and what a copy costs is little beside the system call.
 
 use super::buffer::Scratch;
 use std::io;
@@ -62,7 +63,7 @@ pub(super) fn receive<P>(
     if buf.len() >= longest {
         return operation(buf).map(|(len, peer)| (Datagram::Whole(len), peer));
     }
-    let roomier = buf.len() + 1;
+    let roomier = if cfg!(windows) { longest } else { buf.len() + 1 };
     let received = |room: &mut [u8]| {
         let (len, peer) = operation(room)?;
         let kept = len.min(buf.len());

@@ -5,7 +5,7 @@ use super::{
     tcp::TcpStream,
 };
 use crate::rt::{Source, poll_step};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     fmt,
     future::poll_fn,
@@ -96,7 +96,7 @@ fn set_reuse_port(_: &Socket) -> io::Result<()> {
 /// Attaches a filter to a listener that drops segments with SYN and without ACK.
 #[cfg(target_os = "linux")]
 fn refuse_arrivals(listener: &mio::net::TcpListener) -> bool {
-    use socket2::SockFilter;
+    use socket2::{SockFilter, SockRef};
 
     const FLAGS_BYTE: u32 = 13;
     const SYN: u32 = 0x02;

@@ -268,6 +268,7 @@ impl<S: mio::event::Source> Source<S> {
     }
 
     /// Leaves this source out of `Counts`: the library opened it, not the program.
+    #[cfg(unix)]
     pub(crate) fn set_unseen(&mut self) {
         self.is_unseen = true;
         self.handle.reactor().slots.borrow_mut().unseen += 1;
@@ -330,11 +331,12 @@ impl<S: mio::event::Source> Source<S> {
     /// Says that an operation of this direction has used up what there was.
     ///
     /// A stream whose peer has closed is never used up for reading: the end is still to be read. Nor is one
-    /// on which urgent data has come: there only an operation that would block tells.
+    /// on which urgent data has come: there only an operation that would block tells. On Windows it always
+    /// takes one, as `mio` asks for the next event only then.
     pub(crate) fn set_drained(&self, direction: Direction) {
         self.with_slot(|slot| {
-            let more_is_due =
-                direction == Direction::Read && (slot.hangup.is_some() || slot.urgent);
+            let more_is_due = cfg!(windows)
+                || direction == Direction::Read && (slot.hangup.is_some() || slot.urgent);
             *slot.readiness(direction) = match more_is_due {
                 true => Readiness::Possible,
                 false => Readiness::Drained,
