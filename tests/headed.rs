@@ -287,7 +287,8 @@ fn what_cannot_be_sent_is_refused_in_words_and_nothing_is_written() {
 #[test]
 fn content_that_is_only_announced_takes_no_memory() {
     let mut decoder = Decoder::new(Headed::new(usize::MAX));
-    decoder.push(&frame(&header("a/b", "binary", "9223372036854775808"), b"a few"));
+    let half = usize::MAX / 2 + 1;
+    decoder.push(&frame(&header("a/b", "binary", &half.to_string()), b"a few"));
     assert!(decoder.decode().unwrap().is_none());
     assert!(decoder.capacity() < 4096, "{}", decoder.capacity());
 }

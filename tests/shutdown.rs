@@ -18,7 +18,9 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{Client, PATIENCE, Process, example, millis, program::Program, serve, wait_until};
+#[cfg(unix)]
+use util::Process;
+use util::{Client, PATIENCE, example, millis, program::Program, serve, wait_until};
 
 /// Long enough to tell a wait from none, on a busy machine too.
 const SOON: Duration = Duration::from_secs(3);
@@ -342,6 +344,7 @@ fn stop_now_cuts_at_once() {
     assert_eq!(client.read_all().0, b"");
 }
 
+#[cfg(unix)]
 impl Process {
     /// Starts the example on a free port and waits until it serves.
     fn start() -> Process {

@@ -7,9 +7,8 @@ mod tus;
 mod util;
 
 use snow::{Error, ErrorKind};
-use std::fs;
 use tus::{OCTETS, Server, ask, create, head};
-use util::{Answer, Client, Folder, wait_until};
+use util::{Answer, Client, wait_until};
 
 /// SHA-1 and SHA-256 of "hello world".
 const SHA1: &str = "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=";
@@ -262,22 +261,6 @@ fn what_is_not_there_is_404_and_other_methods_are_405() {
     let mut client = Client::connect(server.addr());
     assert_eq!(client.request("HEAD", "/filesx").status, 404);
     assert_eq!(server.dir.names().len(), 2);
-}
-
-#[cfg(unix)]
-#[test]
-fn a_link_in_the_directory_is_not_followed() {
-    let server = Server::start();
-    let folder = Folder::new();
-    let outside = folder.path("outside");
-    fs::write(&outside, "mine").unwrap();
-    let upload = server.create(100);
-    fs::remove_file(server.file(&upload)).unwrap();
-    std::os::unix::fs::symlink(&outside, server.file(&upload)).unwrap();
-    assert_eq!(server.ask("HEAD", &upload, &[]).status, 404);
-    assert_eq!(server.patch(&upload, 4, b"more").status, 404);
-    assert_eq!(server.ask("DELETE", &upload, &[]).status, 404);
-    assert_eq!(fs::read(&outside).unwrap(), b"mine");
 }
 
 #[test]

@@ -5,9 +5,13 @@ mod tus;
 mod util;
 
 use snow::{ErrorKind, Snow, mount, spawn, unblock, uploads::Uploads};
-use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    sync::Arc,
+};
 use tus::{Dir, OCTETS, Process, Server, head, offset, patch};
-use util::{Client, wait_until};
+use util::{Client, Folder, wait_until};
 
 fn expect_refused(dir: &Dir) {
     let error = Uploads::new(dir.path()).routes().unwrap_err();
@@ -93,6 +97,21 @@ fn nobody_but_the_owner_looks_into_it() {
     fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
     Uploads::new(dir.path()).routes().unwrap();
     assert!(warned(&dir));
+}
+
+#[test]
+fn a_link_in_the_directory_is_not_followed() {
+    let server = Server::start();
+    let folder = Folder::new();
+    let outside = folder.path("outside");
+    fs::write(&outside, "mine").unwrap();
+    let upload = server.create(100);
+    fs::remove_file(server.file(&upload)).unwrap();
+    symlink(&outside, server.file(&upload)).unwrap();
+    assert_eq!(server.ask("HEAD", &upload, &[]).status, 404);
+    assert_eq!(server.patch(&upload, 4, b"more").status, 404);
+    assert_eq!(server.ask("DELETE", &upload, &[]).status, 404);
+    assert_eq!(fs::read(&outside).unwrap(), b"mine");
 }
 
 #[test]

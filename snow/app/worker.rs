@@ -475,7 +475,7 @@ fn welcome(stream: Transport, remote: Option<SocketAddr>, worker: &Rc<Worker>) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
     use crate::{Snow, get, rt::block_on};
@@ -487,7 +487,6 @@ mod tests {
     };
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn a_listener_that_becomes_unusable_ends_no_connection() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();

@@ -59,14 +59,11 @@ impl Program {
         self.addr("listening on ")
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Returns how much memory is the program's own and of no file.
     #[cfg(target_os = "linux")]
     pub(crate) fn anonymous_bytes(&self) -> usize {
-        let map = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.id())).unwrap();
+        let map =
+            std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())).unwrap();
         let line = map.lines().find(|line| line.starts_with("Anonymous:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
     }
