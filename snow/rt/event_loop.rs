@@ -40,6 +40,9 @@ const TICKS_PUT_OFF: u32 = 10_000;
 /// How long a loop with a virtual clock waits for other threads before it looks again.
 const VIRTUAL_PATIENCE: Duration = Duration::from_millis(1);
 
+/// How often a virtual clock jumps before the future that the loop was asked to run may look at a real one.
+const JUMPS_UNSEEN: u32 = 1_000;
+
 thread_local! {
     static CURRENT: RefCell<Option<Handle>> = const { RefCell::new(None) };
 }
@@ -223,6 +226,8 @@ pub(crate) struct EventLoop {
     root: Arc<Root>,
     /// For how many ticks in a row what is due on a virtual clock has been put off.
     put_off: Cell<u32>,
+    /// How often a virtual clock has jumped since that future was polled.
+    jumps: Cell<u32>,
 }
 
 impl EventLoop {
@@ -238,7 +243,12 @@ impl EventLoop {
         let root = Arc::new(Root { woken: AtomicBool::new(true), inbox: Arc::clone(&inbox) });
         let inner =
             Inner { reactor, timers: Timers::new().into(), tasks: Tasks::new(inbox), clock, now };
-        Ok(EventLoop { handle: Handle(Rc::new(inner)), root, put_off: Cell::new(0) })
+        Ok(EventLoop {
+            handle: Handle(Rc::new(inner)),
+            root,
+            put_off: Cell::new(0),
+            jumps: Cell::new(0),
+        })
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -257,7 +267,11 @@ impl EventLoop {
         self.root.woken.store(true, Ordering::SeqCst);
         self.read_clock();
         loop {
-            if self.root.woken.swap(false, Ordering::SeqCst) {
+            let is_woken = self.root.woken.swap(false, Ordering::SeqCst);
+            // What is done again and again on a virtual clock never lets the loop wait: the future may want
+            // to give up, in real time, on something that never comes.
+            if is_woken || self.jumps.get() >= JUMPS_UNSEEN {
+                self.jumps.set(0);
                 self.handle.0.tasks.begin_turn();
                 if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
                 {
@@ -309,13 +323,14 @@ impl EventLoop {
         };
         let Some(deadline) = next.filter(may_come) else {
             inner.reactor.wait(Some(VIRTUAL_PATIENCE))?;
-            // The root future may want to give up, in real time, on something that never comes.
+            // It may want to give up here, too.
             self.root.woken.store(true, Ordering::SeqCst);
             return Ok(());
         };
         inner.reactor.wait(Some(Duration::ZERO))?;
         if !self.is_busy() {
             inner.clock.advance_to(deadline);
+            self.jumps.set(self.jumps.get() + 1);
         }
         Ok(())
     }
@@ -532,4 +547,32 @@ pub async fn yield_now() {
         Poll::Pending
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rt::sleep;
+
+    #[test]
+    fn what_is_done_again_and_again_on_a_virtual_clock_keeps_nobody_from_giving_up() {
+        const ROUNDS: u32 = 100_000;
+        let rounds = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&rounds);
+        let event_loop = EventLoop::new(Clock::stopped()).unwrap();
+        let repeated = async move {
+            while counted.get() < ROUNDS {
+                sleep(Duration::from_secs(1)).await;
+                counted.set(counted.get() + 1);
+            }
+        };
+        event_loop.handle().spawn(repeated).detach();
+        let mut polls = 0;
+        let gives_up = poll_fn(|_| {
+            polls += 1;
+            if polls > 3 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        event_loop.run(gives_up).unwrap();
+        assert!(rounds.get() < ROUNDS);
+    }
 }
