@@ -40,7 +40,7 @@ mod heard {
         task::{Context, Poll},
     };
 
-    const SIGNALS: [i32; 2] = [consts::SIGINT, consts::SIGTERM];
+    const SIGNALS: [i32; 2] = [consts::SIGTERM, consts::SIGINT];
 
     /// What the servers of the process have in common.
     struct Shared {
