@@ -8,7 +8,7 @@ use crate::{
     options::Options,
     peers,
     run::Sample,
-    statistics::{median, paired_ratio},
+    statistics::{Ratio, median, paired_ratio},
     summary,
     syscalls::Calls,
 };
@@ -18,8 +18,8 @@ use std::{fs, path::Path};
 pub struct Row {
     pub name: &'static str,
     pub cpu_us: f64,
-    pub to_floor: Option<f64>,
-    pub to_best: Option<f64>,
+    pub to_floor: Option<Ratio>,
+    pub to_best: Option<Ratio>,
     pub per_second: f64,
     pub p50_us: f64,
     pub p99_us: f64,
@@ -137,8 +137,8 @@ fn markdown(table: &Table) -> String {
             "| {} | {:.3} | {} | {} | {:.0} | {:.3} | {:.3} | {} | {} | {} |\n",
             row.name,
             row.cpu_us,
-            or_dash(row.to_floor, 3),
-            or_dash(row.to_best, 3),
+            ratio_or_dash(row.to_floor),
+            or_dash(row.to_best.map(|ratio| ratio.median), 3),
             row.per_second,
             row.p50_us / 1000.0,
             row.p99_us / 1000.0,
@@ -163,6 +163,12 @@ fn markdown(table: &Table) -> String {
         text.push_str(&format!("\n{name} is not in it: {reason}.\n"));
     }
     text
+}
+
+fn ratio_or_dash(ratio: Option<Ratio>) -> String {
+    ratio.map_or("–".to_owned(), |Ratio { median, bounds: (low, high) }| {
+        format!("{median:.3} ({low:.2}–{high:.2})")
+    })
 }
 
 fn or_dash(value: Option<f64>, decimals: usize) -> String {

@@ -12,11 +12,25 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
+/// How much dearer one is than another.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Ratio {
+    pub median: f64,
+    /// Between these the median of any number of samples would lie, 95 times of a hundred.
+    pub bounds: (f64, f64),
+}
+
 /// Returns the median of the ratios of what was measured side by side.
 ///
 /// A machine that is slow for a while is slow for both, so the ratio is steadier than either.
-pub fn paired_ratio(values: &[f64], base: &[f64]) -> Option<f64> {
-    median(values.iter().zip(base).map(|(value, base)| value / base))
+pub fn paired_ratio(values: &[f64], base: &[f64]) -> Option<Ratio> {
+    let mut ratios: Vec<_> = values.iter().zip(base).map(|(value, base)| value / base).collect();
+    ratios.sort_by(f64::total_cmp);
+    // The number of samples below the true median is binomial, and so near to normal with this width.
+    let count = ratios.len() as f64;
+    let outside = ((count - 1.96 * count.sqrt()) / 2.0).max(0.0) as usize;
+    let bounds = (*ratios.get(outside)?, *ratios.get(ratios.len() - 1 - outside)?);
+    Some(Ratio { median: median(ratios)?, bounds })
 }
 
 #[cfg(test)]
@@ -31,6 +45,19 @@ mod tests {
 
     #[test]
     fn a_slow_turn_does_not_move_the_ratio() {
-        assert_eq!(paired_ratio(&[2.0, 20.0, 2.0], &[1.0, 10.0, 1.0]), Some(2.0));
+        let ratio = paired_ratio(&[2.0, 20.0, 2.0], &[1.0, 10.0, 1.0]);
+        assert_eq!(ratio, Some(Ratio { median: 2.0, bounds: (2.0, 2.0) }));
+    }
+
+    #[test]
+    fn the_bounds_of_a_ratio_are_those_that_tables_of_the_binomial_have() {
+        // How many samples, and which of them, counted from one, bound their median.
+        for (count, low, high) in [(1, 1.0, 1.0), (5, 1.0, 5.0), (15, 4.0, 12.0), (30, 10.0, 21.0)]
+        {
+            let values: Vec<f64> = (1..=count).map(f64::from).collect();
+            let ratio = paired_ratio(&values, &vec![1.0; values.len()]).unwrap();
+            assert_eq!(ratio.bounds, (low, high), "of {count}");
+        }
+        assert_eq!(paired_ratio(&[], &[]), None);
     }
 }

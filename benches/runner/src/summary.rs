@@ -62,5 +62,5 @@ fn by_first_table(tables: &[(&str, Vec<Row>)]) -> Vec<&'static str> {
 /// Returns a server's ratio; a dash when it was not measured there.
 fn cell(rows: &[Row], name: &str) -> String {
     let ratio = rows.iter().find(|row| row.name == name).and_then(|row| row.to_floor);
-    ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"))
+    ratio.map_or("–".to_owned(), |ratio| format!("{:.2}", ratio.median))
 }
