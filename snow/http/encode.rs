@@ -40,8 +40,10 @@ fn choose(response: &Response, owed: &Owed) -> (Framing, Announced) {
         None => response.body.0.file_len().or_else(|| declared_length(response)),
     };
     let (framing, announced) = match (response.status, declared) {
-        (StatusCode::RESET_CONTENT, _) => (Framing::Nothing, Announced::Length(0)),
-        (status, _) if has_no_content(status) => (Framing::Nothing, Announced::Nothing),
+        (status, _) if has_no_content(status) => match status {
+            StatusCode::RESET_CONTENT => (Framing::Nothing, Announced::Length(0)),
+            _ => (Framing::Nothing, Announced::Nothing),
+        },
         (_, Some(length)) => (Framing::Length(length), Announced::Length(length)),
         (_, None) if owed.version == Version::Http11 => (Framing::Chunked, Announced::Chunked),
         (_, None) => (Framing::UntilClose, Announced::Nothing),
