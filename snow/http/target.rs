@@ -222,7 +222,10 @@ fn wrong_byte(target: &[u8], at: usize) -> Error {
 ///
 /// `BadRequest` for a malformed escape, for NUL, and for what is not UTF-8.
 pub(crate) fn decode_path(raw: &[u8]) -> Result<Vec<u8>> {
-    let decoded = decode(raw).ok_or_else(|| bad("the path has an invalid percent escape"))?;
+    let (decoded, is_well_formed) = decode(raw);
+    if !is_well_formed {
+        return Err(bad("the path has an invalid percent escape"));
+    }
     if decoded.contains(&0) {
         return Err(bad("the path contains NUL"));
     }
@@ -230,39 +233,42 @@ pub(crate) fn decode_path(raw: &[u8]) -> Result<Vec<u8>> {
     Ok(decoded)
 }
 
-/// Decodes percent escapes; `None` when one is not followed by two hexadecimal digits.
-fn decode(raw: &[u8]) -> Option<Vec<u8>> {
+/// Decodes percent escapes; a percent sign that two hexadecimal digits do not follow stays, and then this is
+/// false.
+fn decode(raw: &[u8]) -> (Vec<u8>, bool) {
     let mut decoded = Vec::with_capacity(raw.len());
+    let mut is_well_formed = true;
     let mut rest = raw;
     while let [byte, tail @ ..] = rest {
         rest = tail;
-        if *byte == b'%' {
-            let [high, low, tail @ ..] = rest else { return None };
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            decoded.push((digit(*high)? * 16 + digit(*low)?) as u8);
-            rest = tail;
-        } else {
+        if *byte != b'%' {
             decoded.push(*byte);
+            continue;
+        }
+        let digit = |at: usize| char::from(*tail.get(at)?).to_digit(16);
+        if let (Some(high), Some(low)) = (digit(0), digit(1)) {
+            decoded.push((high * 16 + low) as u8);
+            rest = &tail[2..];
+        } else {
+            decoded.push(b'%');
+            is_well_formed = false;
         }
     }
-    Some(decoded)
+    (decoded, is_well_formed)
 }
 
 /// Decodes one name or value of a query: `+` is a space, escapes are percent escapes.
 ///
-/// A malformed escape stays as it is, and what is not UTF-8 becomes the replacement character: a query is
+/// A malformed escape stays as it is, beside others that are decoded, and what is not UTF-8 becomes the replacement character: a query is
 /// for the application to judge, and no part of routing.
 pub(crate) fn decode_form(raw: &str) -> Cow<'_, str> {
     if !raw.contains(['+', '%']) {
         return Cow::Borrowed(raw);
     }
-    let spaced = raw.replace('+', " ");
-    Cow::Owned(match decode(spaced.as_bytes()) {
-        Some(decoded) => match String::from_utf8(decoded) {
-            Ok(text) => text,
-            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-        },
-        None => spaced,
+    let (decoded, _) = decode(raw.replace('+', " ").as_bytes());
+    Cow::Owned(match String::from_utf8(decoded) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
     })
 }
 
@@ -299,6 +305,7 @@ pub(crate) fn check_authority(authority: &[u8], port: Port) -> Result<()> {
         {
             check_port(digits)
         }
+        [b':', ..] if host.is_empty() => Err(bad("there is no host before the port")),
         _ => Err(bad("the host is not followed by a port")),
     }
 }
@@ -439,6 +446,9 @@ mod tests {
     fn forms_decode_plus_and_escapes() {
         assert_eq!(decode_form("a+b%20c%2B"), "a b c+");
         assert_eq!(decode_form("100%"), "100%");
+        assert_eq!(decode_form("x%20y%"), "x y%");
+        assert_eq!(decode_form("100%25+sure%zz%4"), "100% sure%zz%4");
+        assert_eq!(decode_form("%%41%c3%a9%"), "%Aé%");
         assert_eq!(decode_form("%ff"), "\u{fffd}");
     }
 }
