@@ -4,8 +4,9 @@ mod util;
 
 use futures_core::Stream;
 use snow::{
-    Bytes, Cookie, Error, ErrorKind, Future, Handler, HeaderName, HeaderValue, IntoResponse, Reply,
-    Request, Response, Result, SameSite, Snow, StatusCode, TimeoutFuture, get, post, route,
+    Bytes, ClientResponse, Cookie, Error, ErrorKind, Future, Handler, HeaderName, HeaderValue,
+    IntoResponse, Reply, Request, Response, Result, SameSite, Snow, StatusCode, TimeoutFuture, get,
+    post, route,
 };
 use std::{
     borrow::Cow,
@@ -442,6 +443,18 @@ fn cookies_are_read() {
     }
     let request = client.get("/").header("Cookie", "b=1").header("Cookie", "a=2");
     assert_eq!(request.send().text(), r#"Some("2")"#);
+    // One that another site has set may be anything.
+    for (field, value) in [
+        (&b"b=\xff; a=1"[..], r#"Some("1")"#),
+        (b"a=1; b=\"\xe9\"", r#"Some("1")"#),
+        (b"a=\xff; b=1", "None"),
+    ] {
+        let mut connection = client.connect();
+        connection.write(&[b"GET / HTTP/1.1\r\nHost: a\r\nCookie: ", field, b"\r\n\r\n"].concat());
+        client.settle();
+        let answer = String::from_utf8(connection.take()).unwrap();
+        assert!(answer.ends_with(&format!("\r\n\r\n{value}")), "{answer}");
+    }
 }
 
 #[test]

@@ -296,13 +296,13 @@ impl Request {
         &self.parts().trailers
     }
 
-    /// Returns the value of the cookie `name`, as it was sent, without quotes around it.
+    /// Returns the value of the cookie `name`, as it was sent, without quotes around it, if it is UTF-8.
+    /// Other cookies beside it may be anything.
     pub fn cookie(&self, name: &str) -> Option<&str> {
         self.headers()
             .get_all("cookie")
-            .filter_map(|value| std::str::from_utf8(value).ok())
-            .flat_map(|value| value.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
+            .flat_map(|value| value.split(|&byte| byte == b';'))
+            .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
             .find(|(known, _)| *known == name)
             .map(|(_, value)| {
                 value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
