@@ -162,7 +162,11 @@ impl<T: serde::Serialize> IntoResponse for Json<T> {
 pub struct Reply(pub(crate) Answer);
 
 impl Reply {
-    /// Changes the response, when it is there. It may be the one that a failure is answered with.
+    /// Changes the response, when it is there. It may be the one that a failure is answered with, whose fields
+    /// stay when [`on_error`](crate::Snow::on_error) replaces it.
+    ///
+    /// Not all that can go wrong has done so by then. A [file](Response::file) is not opened yet; and a panic of
+    /// the handler, or its [timeout](crate::Route::timeout), is answered without this.
     pub fn map(self, change: impl FnOnce(Response) -> Response + 'static) -> Reply {
         Reply(match self.0 {
             Answer::Now(response) => Answer::Now(change(response)),

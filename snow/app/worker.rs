@@ -17,7 +17,7 @@ use http::{StatusCode, header};
 use std::{
     cell::{Cell, Ref, RefCell},
     future::poll_fn,
-    io,
+    io, mem,
     net::{IpAddr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
@@ -146,7 +146,9 @@ impl Worker {
             log::debug!("{}: {}", self.route_name(route), error.chain());
         }
         if self.app.on_error.is_some() {
+            let fields = mem::take(&mut response.headers);
             *response = self.answer_error(error);
+            response.inherit(fields);
         }
     }
 
@@ -418,7 +420,7 @@ where
         match next.await? {
             Next::Connection(stream, remote) => welcome(stream.into(), remote, &worker),
             Next::Full => {
-                if !std::mem::replace(&mut is_reported, true) {
+                if !mem::replace(&mut is_reported, true) {
                     worker.app.census.starved(1);
                     let most = worker.app.config.max_connections;
                     log::warn!("cannot accept connections for now: there are {most}");
@@ -458,7 +460,7 @@ fn poll_next<L: Listener>(
         }
     }
     // Nobody is left who waits for room: the episode is over.
-    if next.is_pending() && std::mem::take(is_reported) {
+    if next.is_pending() && mem::take(is_reported) {
         log::info!("accepting connections again");
     }
     next.map_ok(|(stream, peer)| Next::Connection(stream, L::remote(&peer)))

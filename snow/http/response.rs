@@ -175,8 +175,9 @@ impl Response {
     ///
     /// A file that cannot be opened makes the answer another: 404 when there is none, or a folder, a
     /// device, a socket or a pipe in its place, which are not opened at all; 403 when this process may
-    /// not read it; 503 when the machine is out of descriptors; otherwise 500. `on_error` sees
-    /// that. The log has the path, the client never reads it.
+    /// not read it; 503 when the machine is out of descriptors; otherwise 500. That answer has none of the
+    /// fields that were set on this one, which may be true of the file alone, and `on_error` sees it. The log has
+    /// the path, the client never reads it.
     ///
     /// Over TCP on Linux the kernel moves the bytes from its cache to the socket. What is not there it
     /// reads from the disk, 512 KiB at a time, for which the loop waits: where that may take long, as on a
@@ -279,7 +280,17 @@ impl Response {
 
     /// Makes the answer to a request that failed; the error is logged and seen by `on_error`.
     ///
-    /// The client reads the message of a 4xx, and nothing but the status of a 5xx.
+    /// The client reads the message of a 4xx, and nothing but the status of a 5xx. Fields that are set on it
+    /// are there whatever [`on_error`](crate::Snow::on_error) makes of it, as a 401 needs them (RFC 9110,
+    /// section 15.5.2):
+    ///
+    /// ```
+    /// use snow::{Error, ErrorKind, Response};
+    ///
+    /// let who = Error::new(ErrorKind::Unauthorized, "who are you?");
+    /// let response = Response::failed(who).header("www-authenticate", "Basic realm=\"snow\"");
+    /// # assert_eq!(response.status_code(), 401);
+    /// ```
     pub fn failed(error: Error) -> Response {
         let status = error.status();
         let text = match status.is_client_error() {
@@ -287,6 +298,18 @@ impl Response {
             false => reason_text(status),
         };
         Response { error: Some(error), ..Response::text(text).status(status) }
+    }
+
+    /// Adds fields of the response that this one takes the place of, but for the type of its content and for
+    /// those that this one has itself.
+    pub(crate) fn inherit(&mut self, fields: Vec<(HeaderName, HeaderValue)>) {
+        let own = self.headers.len();
+        for (name, value) in fields {
+            let has_own = self.headers[..own].iter().any(|(known, _)| *known == name);
+            if !has_own && name != header::CONTENT_TYPE {
+                self.headers.push((name, value));
+            }
+        }
     }
 
     /// Takes the error off an answer to a failure, so that the log and `on_error` do not see it: they have
