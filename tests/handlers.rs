@@ -922,6 +922,76 @@ fn a_panic_of_what_answers_for_others_is_a_500_too() {
 }
 
 #[test]
+fn a_test_client_sends_the_fields_it_is_given_and_shows_all_that_come() {
+    let routes = [
+        get("^/host$", |req: Request| req.host().map(String::from)),
+        post("^/len$", |req: Request| req.header("content-length").map(String::from)),
+        get("^/many$", |_| (0..300).fold(Response::text("many"), |all, at| all.header("x-at", at))),
+    ];
+    let mut client = Snow::new(routes).test_client().unwrap();
+    assert_eq!(client.get("/host").send().text(), "test");
+    assert_eq!(
+        client.get("/host").header("host", "snow.example:80").send().text(),
+        "snow.example:80"
+    );
+    let two = client.get("/host").header("Host", "a").header("host", "b");
+    assert_eq!(two.send().status(), 400);
+    assert_eq!(client.post("/len").body("abc").send().text(), "3");
+    assert_eq!(client.post("/len").header("content-length", "03").body("abc").send().text(), "03");
+    let answer = client.get("/many").send();
+    let values = answer
+        .headers()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("x-at"))
+        .map(|(_, value)| value);
+    let expected: Vec<_> = (0..300).map(|at| at.to_string()).collect();
+    assert_eq!(values.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_fields_of_a_failure_stay_when_on_error_answers_for_it() {
+    fn around<R: 'static, M: 'static>(handler: impl Handler<R, M>) -> impl Fn(Request) -> Reply {
+        move |req| handler.answer(req).map(|response| response.header("x-frame-options", "DENY"))
+    }
+    let who = || Error::new(ErrorKind::Unauthorized, "who?");
+    let routes = [
+        get("^/who$", move |_| {
+            let response = Response::failed(who()).header("www-authenticate", "Basic realm=\"a\"");
+            response
+                .header("content-type", "text/x-who")
+                .header("x-by", "handler")
+                .header("x-own", "a")
+        }),
+        get("^/around$", around(|_| Err::<(), _>("no luck"))),
+        get("^/file$", around(|_| Response::file("no such file"))),
+    ];
+    let app = Snow::new(routes).on_error(|error: &Error| {
+        Response::html("sorry").status(error.status()).header("x-own", "b").header("x-own", "c")
+    });
+    let mut client = app.test_client().unwrap();
+    let fields = |answer: &ClientResponse| {
+        let fields =
+            answer.headers().filter(|(name, _)| !["Date", "Content-Length"].contains(name));
+        fields
+            .map(|(name, value)| format!("{}: {value}", name.to_ascii_lowercase()))
+            .collect::<Vec<_>>()
+    };
+    let html = "content-type: text/html; charset=utf-8";
+    let answer = client.get("/who").send();
+    assert_eq!(answer.status(), 401);
+    let own = ["x-own: b", "x-own: c"];
+    let [one, two] = own;
+    let kept = ["www-authenticate: Basic realm=\"a\"", "x-by: handler"];
+    assert_eq!(fields(&answer), [html, one, two, kept[0], kept[1]]);
+    let answer = client.get("/around").send();
+    assert_eq!(answer.status(), 500);
+    assert_eq!(fields(&answer), [html, one, two, "x-frame-options: DENY"]);
+    // What was said of the file may be wrong for what comes in its place.
+    let answer = client.get("/file").send();
+    assert_eq!(answer.status(), 404);
+    assert_eq!(fields(&answer), [html, one, two]);
+}
+
+#[test]
 fn on_error_answers_for_handlers_that_fail_and_for_nothing_else() {
     static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let routes = [

@@ -59,8 +59,14 @@ impl TestClient {
 
     /// Prepares a request of any method.
     pub fn request(&mut self, method: &str, target: &str) -> ClientRequest<'_> {
-        let head = format!("{method} {target} HTTP/1.1\r\nHost: test\r\n");
-        ClientRequest { client: self, is_head: method == "HEAD", head, body: Vec::new() }
+        let line = format!("{method} {target} HTTP/1.1\r\n");
+        ClientRequest {
+            client: self,
+            is_head: method == "HEAD",
+            line,
+            fields: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     /// Returns how much of the application's time has passed.
@@ -114,7 +120,7 @@ impl TestClient {
     ///
     /// # Panics
     ///
-    /// When the server closes without an answer, or gives none within 20 s of real time.
+    /// When the server closes without an answer, gives one that is none, or none within 20 s of real time.
     #[track_caller]
     pub fn finish(&mut self, pending: PendingResponse) -> ClientResponse {
         let PendingResponse { connection: TestConnection { pipe }, is_head, mut received } =
@@ -122,16 +128,20 @@ impl TestClient {
         let began = std::time::Instant::now();
         let outcome = self.run(poll_fn(|cx| {
             loop {
-                if let Some(response) = ClientResponse::parse(&received, is_head, false) {
-                    return Poll::Ready(Ok(response));
+                match ClientResponse::parse(&received, is_head, false) {
+                    Ok(None) => {}
+                    Ok(Some(response)) => return Poll::Ready(Ok(response)),
+                    Err(error) => return Poll::Ready(Err(format!("no response: {error}"))),
                 }
                 if began.elapsed() >= PATIENCE {
-                    return Poll::Ready(Err("no response: is there who completes it?"));
+                    let fault = "no response: is there who completes it?";
+                    return Poll::Ready(Err(fault.to_string()));
                 }
                 match pipe.poll_take(cx) {
                     Poll::Ready(bytes) if bytes.is_empty() => {
                         let response = ClientResponse::parse(&received, is_head, true);
-                        return Poll::Ready(response.ok_or("the server closed without an answer"));
+                        let fault = || "the server closed without an answer".to_string();
+                        return Poll::Ready(response.ok().flatten().ok_or_else(fault));
                     }
                     Poll::Ready(bytes) => received.extend(bytes),
                     Poll::Pending => return Poll::Pending,
@@ -161,18 +171,20 @@ impl fmt::Debug for TestClient {
 pub struct ClientRequest<'a> {
     client: &'a mut TestClient,
     is_head: bool,
-    head: String,
+    line: String,
+    fields: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
 impl ClientRequest<'_> {
-    /// Adds a field, unchecked: tests may send what nobody should.
+    /// Adds a field, unchecked: tests may send what nobody should. A `Host` takes the place of that which is
+    /// sent by default, `test`.
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.head.push_str(&format!("{name}: {value}\r\n"));
+        self.fields.push((name.to_string(), value.to_string()));
         self
     }
 
-    /// Sets the content.
+    /// Sets the content, and with it `Content-Length`, unless there is that field or `Transfer-Encoding`.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
@@ -199,12 +211,20 @@ impl ClientRequest<'_> {
 
 impl<'a> ClientRequest<'a> {
     fn begin(self) -> (&'a mut TestClient, PendingResponse) {
-        let ClientRequest { client, is_head, mut head, body } = self;
-        if !body.is_empty() {
-            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        let ClientRequest { client, is_head, line, mut fields, body } = self;
+        let has = |wanted: &str| fields.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        let (has_host, is_framed) =
+            (has("host"), has("content-length") || has("transfer-encoding"));
+        if !has_host {
+            fields.insert(0, ("Host".to_string(), "test".to_string()));
         }
+        if !is_framed && !body.is_empty() {
+            fields.push(("Content-Length".to_string(), body.len().to_string()));
+        }
+        let fields: String =
+            fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let connection = client.connect();
-        connection.write(format!("{head}\r\n").as_bytes());
+        connection.write(format!("{line}{fields}\r\n").as_bytes());
         connection.write(&body);
         (client, PendingResponse { connection, is_head, received: Vec::new() })
     }
@@ -278,12 +298,18 @@ pub struct ClientResponse {
 
 impl ClientResponse {
     /// Parses a final response, once it is all there.
-    fn parse(input: &[u8], is_head: bool, is_closed: bool) -> Option<ClientResponse> {
-        let mut fields = [httparse::EMPTY_HEADER; 128];
+    fn parse(
+        input: &[u8],
+        is_head: bool,
+        is_closed: bool,
+    ) -> Result<Option<ClientResponse>, httparse::Error> {
+        let head_len = memchr::memmem::find(input, b"\r\n\r\n").map_or(input.len(), |at| at + 4);
+        // At least as many as there are fields.
+        let lines = memchr::memchr_iter(b'\n', &input[..head_len]).count();
+        let mut fields = vec![httparse::EMPTY_HEADER; lines];
         let mut head = httparse::Response::new(&mut fields);
-        let Ok(httparse::Status::Complete(len)) = head.parse(input) else { return None };
-        let status = head.code?;
-        let rest = &input[len..];
+        let httparse::Status::Complete(len) = head.parse(input)? else { return Ok(None) };
+        let (status, rest) = (head.code.unwrap_or_default(), &input[len..]);
         if status < 200 {
             return ClientResponse::parse(rest, is_head, is_closed);
         }
@@ -295,15 +321,18 @@ impl ClientResponse {
             })
             .collect();
         let mut response = ClientResponse { status, headers, body: Vec::new() };
-        response.body =
-            match (response.header("content-length"), response.header("transfer-encoding")) {
-                _ if is_head || status == 204 || status == 304 => Vec::new(),
-                (Some(length), _) => rest.get(..length.parse().ok()?)?.to_vec(),
-                (None, Some(_)) => dechunk(rest)?,
-                (None, None) if is_closed => rest.to_vec(),
-                (None, None) => return None,
-            };
-        Some(response)
+        let body = match (response.header("content-length"), response.header("transfer-encoding")) {
+            _ if is_head || status == 204 || status == 304 => Some(Vec::new()),
+            (Some(length), _) => {
+                length.parse().ok().and_then(|length| rest.get(..length)).map(<[u8]>::to_vec)
+            }
+            (None, Some(_)) => dechunk(rest),
+            (None, None) => is_closed.then(|| rest.to_vec()),
+        };
+        Ok(body.map(|body| {
+            response.body = body;
+            response
+        }))
     }
 
     /// Returns the status code.
@@ -315,6 +344,11 @@ impl ClientResponse {
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut fields = self.headers.iter();
         fields.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the names and values of all fields, in order, those that come more than once too.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Returns the content.
