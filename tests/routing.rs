@@ -145,6 +145,13 @@ fn captures_are_those_of_the_route_that_won() {
     ]);
     assert_eq!(client.get("/7/y").send().text(), r#"Some("7") Some("y") None"#);
     assert_eq!(client.get("/7/z").send().text(), r#"Some("/") None"#);
+    let numbered = get("^/(a)$", |req: Request| {
+        ["0", "1", "2", "+1", "01", "-1", "", " 1"]
+            .map(|name| req.param(name).unwrap_or("-"))
+            .join(" ")
+    });
+    let mut client = self::client([numbered]);
+    assert_eq!(client.get("/a").send().text(), "/a a - - - - - -");
 }
 
 #[test]

@@ -85,6 +85,12 @@ impl Parts {
     }
 }
 
+/// Reads the number of a group, written as numbers are: `1`, and neither `+1` nor `01`.
+fn group_number(name: &str) -> Option<usize> {
+    let is_plain = name == "0" || name.starts_with(|first: char| matches!(first, '1'..='9'));
+    name.parse().ok().filter(|_| is_plain)
+}
+
 /// The content of a request.
 #[derive(Default)]
 pub(crate) enum RequestBody {
@@ -190,7 +196,8 @@ impl Request {
         self.parts().head.method()
     }
 
-    /// Returns the path, percent-decoded, without the query.
+    /// Returns the path, percent-decoded once, without the query. `%2F` is a slash in it, as any other, and
+    /// the segments `.` and `..` are as the client sent them.
     pub fn path(&self) -> &str {
         // UTF-8: `target::decode_path` has checked it.
         std::str::from_utf8(self.parts().head.path()).unwrap_or_default()
@@ -228,7 +235,7 @@ impl Request {
         let names = parts.context.group_names.get(parts.route? as usize)?;
         let group = match names.iter().position(|known| known.as_deref() == Some(name)) {
             Some(group) => group,
-            None => name.parse().ok()?,
+            None => group_number(name)?,
         };
         let path = parts.head.path();
         let matched = match parts.groups.get(group) {
