@@ -5,7 +5,13 @@
 //! else, in [`ErrorKind::status`].
 
 use http::StatusCode;
-use std::{borrow::Cow, convert::Infallible, error, fmt, io};
+use std::{
+    borrow::Cow,
+    convert::Infallible,
+    error,
+    fmt::{self, Write},
+    io,
+};
 
 /// The result of everything in Snow that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -50,7 +56,8 @@ struct Inner {
 pub enum ErrorKind {
     /// The message cannot be understood, or could be understood in two ways: 400.
     BadRequest,
-    /// The client may not do this without saying who it is: 401.
+    /// The client may not do this without saying who it is: 401. The answer has to say how, in a field
+    /// `WWW-Authenticate`, which is the program's to set: see [`Response::failed`](crate::Response::failed).
     Unauthorized,
     /// The client may not do this: 403.
     Forbidden,
@@ -150,21 +157,33 @@ impl Error {
         self.0.kind.status()
     }
 
-    /// Returns the error with its sources, in one line.
+    /// Returns the error with its sources, for the log: in one line, whatever is in them.
     pub(crate) fn chain(&self) -> impl fmt::Display + '_ {
-        Chain(self)
+        OneLine(self)
     }
 }
 
-struct Chain<'a>(&'a Error);
+struct OneLine<'a>(&'a Error);
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = error::Error::source(self.0);
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
+        write!(Escaping(f), "{:?}", self.0)
+    }
+}
+
+/// Writes control characters as escapes: what is logged may be made of what a client has sent.
+struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for part in text.split_inclusive(char::is_control) {
+            let mut chars = part.chars();
+            match chars.next_back() {
+                Some(last) if last.is_control() => {
+                    write!(self.0, "{}{}", chars.as_str(), last.escape_default())?;
+                }
+                _ => self.0.write_str(part)?,
+            }
         }
         Ok(())
     }
@@ -180,9 +199,16 @@ impl fmt::Display for Error {
     }
 }
 
+/// The error with its sources.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.chain())
+        write!(f, "{self}")?;
+        let mut source = error::Error::source(self);
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
     }
 }
 
@@ -251,6 +277,15 @@ handler_errors!(serde_json::Error);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_has_one_line_of_an_error_whatever_is_in_it() {
+        let source = Error::from("é\u{7f}\n[ERROR] a line that nobody wrote\r");
+        let error = Error::new(ErrorKind::Handler, "first\u{1b}[1m").caused_by(source);
+        let line = r"first\u{1b}[1m: é\u{7f}\n[ERROR] a line that nobody wrote\r";
+        assert_eq!(error.chain().to_string(), line);
+        assert_eq!(Error::other("plain, \"quoted\"").chain().to_string(), "plain, \"quoted\"");
+    }
 
     #[test]
     fn what_does_not_parse_becomes_an_error_by_itself() {
