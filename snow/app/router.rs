@@ -139,8 +139,8 @@ impl fmt::Debug for Route {
 
 /// Routes requests of any method whose path matches `pattern`.
 ///
-/// The pattern is a regular expression, matched from the start of the percent-decoded path: `/req/`
-/// also matches `/req/7`, `^/req/$` does not. Case decides, and of several routes the first wins.
+/// The pattern is a regular expression, matched from the start of the percent-decoded path, in which `%2F` is a
+/// slash: `/req/` also matches `/req/7`, `^/req/$` does not. Case decides, and of several routes the first wins.
 /// An invalid pattern is an error when the server is bound.
 ///
 /// Without the feature `unicode`, `\w`, `\d`, `\s` and `\b` know ASCII only, and `.` and `[^x]` match one
