@@ -4,7 +4,7 @@ use super::{
     conn::Owed,
     date::{LENGTH, Preface},
     request::Version,
-    response::Response,
+    response::{ContentType, Response},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -76,8 +76,12 @@ pub(crate) fn write_head(
             out.extend_from_slice(preface.of_ok(response.content_type));
         }
         (status, announced) => {
+            let content_type = match has_no_content(status) {
+                true => ContentType::Unsaid,
+                false => response.content_type,
+            };
             write_status_line(out, status);
-            out.extend_from_slice(preface.fields(response.content_type));
+            out.extend_from_slice(preface.fields(content_type));
             out.extend_from_slice(match announced {
                 Announced::Nothing => b"",
                 Announced::Length(_) => LENGTH,
