@@ -499,6 +499,8 @@ fn redirects_name_a_place() {
     assert_eq!((answer.status(), answer.header("location")), (303, Some("/there?a=b")));
     let answer = client.get("/moved").send();
     assert_eq!((answer.status(), answer.header("location")), (308, Some("https://example.org/")));
+    let encoded = Response::redirect("/é b\tc%20?d=ü#e");
+    assert_eq!(encoded.get_header("location"), Some("/%C3%A9%20b%09c%20?d=%C3%BC#e"));
 }
 
 #[test]

@@ -109,9 +109,21 @@ impl Response {
         }
     }
 
-    /// Makes a 303, which has the client `GET` the `location`.
+    /// Makes a 303, which has the client `GET` the `location`. Blanks, and what is not ASCII, are
+    /// percent-encoded, as no URI has them.
     pub fn redirect(location: &str) -> Response {
-        Response::new(StatusCode::SEE_OTHER).header(header::LOCATION, location)
+        let is_right = |byte: &u8| byte.is_ascii() && !matches!(byte, b' ' | b'\t');
+        if location.as_bytes().iter().all(is_right) {
+            return Response::new(StatusCode::SEE_OTHER).header(header::LOCATION, location);
+        }
+        let mut encoded = String::new();
+        for byte in location.bytes() {
+            match is_right(&byte) {
+                true => encoded.push(char::from(byte)),
+                false => encoded.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        Response::new(StatusCode::SEE_OTHER).header(header::LOCATION, encoded)
     }
 
     /// Makes a 200 whose content is made while it is sent, chunked for HTTP/1.1 and up to the close
