@@ -6,9 +6,9 @@
 mod tus;
 mod util;
 
-use snow::{Error, ErrorKind};
-use tus::{OCTETS, Server, ask, create, head};
-use util::{Answer, Client, wait_until};
+use snow::{Error, ErrorKind, Response, Snow, mount, uploads::Uploads};
+use tus::{Dir, OCTETS, Server, ask, create, head};
+use util::{Answer, Client, serve, wait_until};
 
 /// SHA-1 and SHA-256 of "hello world".
 const SHA1: &str = "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=";
@@ -400,6 +400,30 @@ fn bytes_are_kept_when_their_checksum_is_right() {
         assert_eq!(server.stored(&upload), b"hello worldhello world");
     }
     assert_eq!(server.dir.names().len(), 4, "no trial is left over");
+    // One that is to come behind the content would not be looked at.
+    let upload = server.create(11);
+    let fields = [
+        OCTETS,
+        ("Upload-Offset", "0"),
+        ("Transfer-Encoding", "chunked"),
+        ("Trailer", "X, upload-checksum"),
+    ];
+    let content = format!("b\r\nhello world\r\n0\r\nUpload-Checksum: {SHA1}\r\n\r\n");
+    ask(server.addr(), "PATCH", &upload, &fields, content.as_bytes()).expect_failure(400);
+    assert_eq!(server.offset(&upload), 0);
+}
+
+#[test]
+fn an_answer_of_on_error_has_the_fields_of_the_protocol() {
+    let dir = Dir::new();
+    let uploads = Uploads::new(dir.path())
+        .authorize(|_| Err(Error::new(ErrorKind::Unauthorized, "who are you?")));
+    let app = Snow::new([mount("/files", uploads.routes().unwrap())])
+        .on_error(|error: &Error| Response::html("sorry").status(error.status()));
+    let running = serve(app);
+    // Which looks for them.
+    let answer = ask(running.local_addr(), "POST", "/files", &[("Upload-Length", "5")], b"");
+    answer.expect(401, "sorry");
 }
 
 #[test]

@@ -69,8 +69,13 @@ pub(super) fn content_len(req: &Request) -> Option<u64> {
     }
 }
 
-/// Returns what the content must hash to.
+/// Returns what the content must hash to. One that is only to come, in a trailer, would not be looked at.
 pub(super) fn checksum(req: &Request) -> Result<Option<Checksum>, Refusal> {
+    let names =
+        req.headers().get_all("Trailer").flat_map(|value| value.split(|&byte| byte == b','));
+    if names.map(<[u8]>::trim_ascii).any(|name| name.eq_ignore_ascii_case(b"Upload-Checksum")) {
+        return Err(Refusal::new(400, "a checksum in a trailer is not looked at"));
+    }
     field(req, "Upload-Checksum")?.map(Checksum::parse).transpose()
 }
 

@@ -155,7 +155,9 @@ impl Uploads {
 
     /// Asks `check` before anything is done for a request, except for `OPTIONS`: an error is the
     /// answer. It runs on the loop, so it must not block. The method that it sees is the one that
-    /// counts: that of `X-HTTP-Method-Override`, if the request has it. Default: whoever knows the URL may.
+    /// counts: that of `X-HTTP-Method-Override`, if the request has it. It is asked once for an upload that is
+    /// made of others, and not for each of them: they are named in `Upload-Concat`. Default: whoever knows the
+    /// URL may.
     ///
     /// # Examples
     ///
@@ -189,6 +191,10 @@ impl Uploads {
     ///
     /// It runs on the blocking pool; only [`routes`](Uploads::routes), for what an earlier process has left to
     /// report, calls it on the thread that it runs on itself, before it returns.
+    ///
+    /// A client whose last answer was lost asks how far its upload has come. That is answered 423 while this
+    /// runs for more than some seconds, and 404 once the file is taken: to have clients hear that all is
+    /// there, leave the file for a while.
     ///
     /// It is called once for each upload. A panic is logged, and counts as a call; the client is told that
     /// all is well, since its bytes are. If the process dies between the last byte and the note on
