@@ -8,7 +8,12 @@ use snow::{ErrorKind, Snow, mount, spawn, unblock, uploads::Uploads};
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
-    sync::Arc,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
 };
 use tus::{Dir, OCTETS, Process, Server, head, offset, patch};
 use util::{Client, Folder, wait_until};
@@ -68,6 +73,24 @@ fn another_process_keeps_its_directory_until_it_is_killed() {
     drop(process);
     let server = Server::on(dir, |uploads| uploads);
     assert_eq!(server.patch(&upload, 3, b"lo").status, 204);
+}
+
+/// A process that is being started has all files of this one open for a moment.
+#[test]
+fn a_directory_is_free_when_its_routes_are_gone_though_others_start_processes() {
+    let dir = Dir::new();
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let starts = || {
+            while !is_done.load(Ordering::Relaxed) {
+                Command::new("true").status().expect("it runs");
+            }
+        };
+        scope.spawn(starts);
+        let taken = (0..300).filter(|_| Uploads::new(dir.path()).routes().is_ok()).count();
+        is_done.store(true, Ordering::Relaxed);
+        assert_eq!(taken, 300);
+    });
 }
 
 /// As long as the paths of temporary folders are on some systems, and longer than the address of a socket.

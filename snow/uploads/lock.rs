@@ -5,6 +5,11 @@
 //! process, however that ends.
 
 use super::files::owners_file;
+#[cfg(unix)]
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use std::{
     fs::{File, OpenOptions},
     io,
@@ -16,7 +21,8 @@ const NAME: &str = ".lock";
 
 /// The directory, until this is dropped.
 pub(super) struct Lock {
-    _file: File,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "it is held by being open"))]
+    file: File,
 }
 
 impl Lock {
@@ -24,7 +30,7 @@ impl Lock {
     pub(super) fn take(dir: &Path) -> io::Result<Lock> {
         let mut options = owners_file();
         match take(options.write(true).create(true), &dir.join(NAME)) {
-            Ok(Some(file)) => Ok(Lock { _file: file }),
+            Ok(Some(file)) => Ok(Lock { file }),
             Ok(None) => {
                 let reason = "it is in use by another process, or by another `Uploads` of this one";
                 Err(io::Error::new(io::ErrorKind::ResourceBusy, reason))
@@ -34,14 +40,17 @@ impl Lock {
     }
 }
 
+/// A process that is just being started has the file open as well, until it has its own program.
+#[cfg(unix)]
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 /// Opens a file for one alone; `None` when somebody has it.
 #[cfg(unix)]
 fn take(options: &mut OpenOptions, path: &Path) -> io::Result<Option<File>> {
-    use rustix::{
-        fs::{FlockOperation, flock},
-        io::Errno,
-    };
-
     let file = options.open(path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
