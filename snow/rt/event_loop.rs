@@ -40,8 +40,9 @@ const TICKS_PUT_OFF: u32 = 10_000;
 /// How long a loop with a virtual clock waits for other threads before it looks again.
 const VIRTUAL_PATIENCE: Duration = Duration::from_millis(1);
 
-/// How often a virtual clock jumps before the future that the loop was asked to run may look at a real one.
-const JUMPS_UNSEEN: u32 = 1_000;
+/// How many ticks a loop with a virtual clock goes on before the future that it was asked to run may look at a
+/// real one.
+const TICKS_UNSEEN: u32 = 1_000;
 
 thread_local! {
     static CURRENT: RefCell<Option<Handle>> = const { RefCell::new(None) };
@@ -226,8 +227,8 @@ pub(crate) struct EventLoop {
     root: Arc<Root>,
     /// For how many ticks in a row what is due on a virtual clock has been put off.
     put_off: Cell<u32>,
-    /// How often a virtual clock has jumped since that future was polled.
-    jumps: Cell<u32>,
+    /// How many ticks there have been on a virtual clock since that future was polled.
+    unseen: Cell<u32>,
 }
 
 impl EventLoop {
@@ -247,7 +248,7 @@ impl EventLoop {
             handle: Handle(Rc::new(inner)),
             root,
             put_off: Cell::new(0),
-            jumps: Cell::new(0),
+            unseen: Cell::new(0),
         })
     }
 
@@ -268,10 +269,10 @@ impl EventLoop {
         self.read_clock();
         loop {
             let is_woken = self.root.woken.swap(false, Ordering::SeqCst);
-            // What is done again and again on a virtual clock never lets the loop wait: the future may want
-            // to give up, in real time, on something that never comes.
-            if is_woken || self.jumps.get() >= JUMPS_UNSEEN {
-                self.jumps.set(0);
+            // The future may want to give up, in real time, on something that never comes, while on a virtual
+            // clock something else is done again and again.
+            if is_woken || self.unseen.get() >= TICKS_UNSEEN {
+                self.unseen.set(0);
                 self.handle.0.tasks.begin_turn();
                 if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
                 {
@@ -330,7 +331,6 @@ impl EventLoop {
         inner.reactor.wait(Some(Duration::ZERO))?;
         if !self.is_busy() {
             inner.clock.advance_to(deadline);
-            self.jumps.set(self.jumps.get() + 1);
         }
         Ok(())
     }
@@ -345,6 +345,7 @@ impl EventLoop {
         let inner = &*self.handle.0;
         let put_off = self.put_off.take();
         let is_virtual = matches!(inner.clock, Clock::Virtual { .. });
+        self.unseen.set(self.unseen.get() + u32::from(is_virtual));
         if is_virtual && put_off < TICKS_PUT_OFF && self.is_busy() {
             // Time stands still, and what is due now has its turn when all else is done.
             self.put_off.set(put_off + 1);
@@ -554,25 +555,37 @@ mod tests {
     use super::*;
     use crate::rt::sleep;
 
-    #[test]
-    fn what_is_done_again_and_again_on_a_virtual_clock_keeps_nobody_from_giving_up() {
-        const ROUNDS: u32 = 100_000;
-        let rounds = Rc::new(Cell::new(0));
-        let counted = Rc::clone(&rounds);
+    /// Runs a future that gives up when it is polled for the fourth time, beside a task that takes so many
+    /// `rounds` if it is let; false when it was.
+    fn gives_up_beside(task: impl Future<Output = ()> + 'static, rounds: &Cell<u32>) -> bool {
         let event_loop = EventLoop::new(Clock::stopped()).unwrap();
-        let repeated = async move {
-            while counted.get() < ROUNDS {
-                sleep(Duration::from_secs(1)).await;
-                counted.set(counted.get() + 1);
-            }
-        };
-        event_loop.handle().spawn(repeated).detach();
+        event_loop.handle().spawn(task).detach();
         let mut polls = 0;
         let gives_up = poll_fn(|_| {
             polls += 1;
             if polls > 3 { Poll::Ready(()) } else { Poll::Pending }
         });
         event_loop.run(gives_up).unwrap();
-        assert!(rounds.get() < ROUNDS);
+        rounds.get() < ROUNDS
+    }
+
+    const ROUNDS: u32 = 100_000;
+
+    #[test]
+    fn what_is_done_again_and_again_on_a_virtual_clock_keeps_nobody_from_giving_up() {
+        for duration in [Some(Duration::from_secs(1)), Some(Duration::ZERO), None] {
+            let rounds = Rc::new(Cell::new(0));
+            let counted = Rc::clone(&rounds);
+            let task = async move {
+                while counted.get() < ROUNDS {
+                    match duration {
+                        Some(duration) => sleep(duration).await,
+                        None => yield_now().await,
+                    }
+                    counted.set(counted.get() + 1);
+                }
+            };
+            assert!(gives_up_beside(task, &rounds), "{duration:?}");
+        }
     }
 }
