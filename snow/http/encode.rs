@@ -26,9 +26,11 @@ pub(crate) enum Framing {
 /// What the head says about the framing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Announced {
-    Nothing,
     Length(u64),
     Chunked,
+    UntilClose,
+    /// There is no content, and so no type of it.
+    NoContent,
 }
 
 /// Chooses the framing of a response: what is sent, and what the head says about it.
@@ -42,11 +44,11 @@ fn choose(response: &Response, owed: &Owed) -> (Framing, Announced) {
     let (framing, announced) = match (response.status, declared) {
         (status, _) if has_no_content(status) => match status {
             StatusCode::RESET_CONTENT => (Framing::Nothing, Announced::Length(0)),
-            _ => (Framing::Nothing, Announced::Nothing),
+            _ => (Framing::Nothing, Announced::NoContent),
         },
         (_, Some(length)) => (Framing::Length(length), Announced::Length(length)),
         (_, None) if owed.version == Version::Http11 => (Framing::Chunked, Announced::Chunked),
-        (_, None) => (Framing::UntilClose, Announced::Nothing),
+        (_, None) => (Framing::UntilClose, Announced::UntilClose),
     };
     (if owed.is_head { Framing::Nothing } else { framing }, announced)
 }
@@ -76,14 +78,14 @@ pub(crate) fn write_head(
             out.extend_from_slice(preface.of_ok(response.content_type));
         }
         (status, announced) => {
-            let content_type = match has_no_content(status) {
-                true => ContentType::Unsaid,
-                false => response.content_type,
+            let content_type = match announced {
+                Announced::NoContent => ContentType::Unsaid,
+                _ => response.content_type,
             };
             write_status_line(out, status);
             out.extend_from_slice(preface.fields(content_type));
             out.extend_from_slice(match announced {
-                Announced::Nothing => b"",
+                Announced::NoContent | Announced::UntilClose => b"",
                 Announced::Length(_) => LENGTH,
                 Announced::Chunked => b"\r\nTransfer-Encoding: chunked",
             });
