@@ -171,7 +171,8 @@ pub struct Config {
     pub shutdown_timeout: Duration,
 
     /// How long a graceful stop waits on an idle connection for a request that is already on its way, and
-    /// on one that is answered for content that nobody reads. Default: 500 ms.
+    /// on one that is answered for content that nobody reads, before it ends that as any that
+    /// [lingers](Config::linger_timeout). Default: 500 ms.
     pub shutdown_idle_grace: Duration,
 }
 

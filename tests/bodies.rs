@@ -9,7 +9,8 @@ use edge::{
     Row, check, check_at, join, row,
 };
 use futures_core::Stream;
-use snow::{Request, Response, Snow, get, post};
+use snow::{Bytes, Request, Response, Snow, get, post};
+use socket2::SockRef;
 use std::{
     io,
     pin::Pin,
@@ -890,6 +891,30 @@ fn a_response_that_is_cut_is_not_taken_for_whole() {
         assert!(server.wait().is_ok());
         expect_cut(client);
     }
+}
+
+/// A reset takes back what the kernel has not sent: nobody is reset whose answer is visibly cut as it is.
+#[test]
+fn a_whole_answer_before_one_that_is_cut_arrives() {
+    const FIRST: usize = 512 << 10;
+    let big = Bytes::from(vec![b'x'; 64 << 20]);
+    let app = Snow::new([
+        get("^/first$", |_| vec![b'a'; FIRST]),
+        get("^/big$", move |_| Response::bytes(big.clone())),
+    ]);
+    let server = serve(app.workers(1));
+    let mut client = Client::connect(server.local_addr());
+    SockRef::from(client.stream()).set_recv_buffer_size(64 << 10).unwrap();
+    client.send("GET /first HTTP/1.1\r\nHost: a\r\n\r\nGET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.stream().set_read_timeout(Some(PATIENCE)).unwrap();
+    client.stream().peek(&mut [0]).expect("it has begun");
+    // Until the kernel takes no more, which the server alone can tell.
+    thread::sleep(Duration::from_millis(200));
+    server.stop_handle().stop_now();
+    assert!(server.wait().is_ok());
+    let (bytes, _) = client.read_all();
+    assert!(bytes.len() > FIRST + 1000, "{} bytes", bytes.len());
+    assert!(bytes.len() < 64 << 20, "the second was cut");
 }
 
 /// What a handler says about framing does not count against what is sent.

@@ -37,8 +37,8 @@ enum Writing {
     Response(Owed),
     /// Content of the response whose head is written.
     Content { framing: Framing, owed: Owed },
-    /// Nothing, ever.
-    Closed,
+    /// Nothing, ever. The end of the last response may be that of the connection.
+    Closed { ends_response: bool },
 }
 
 /// What a request says about its response.
@@ -188,7 +188,9 @@ impl Conn {
                     is_last_request: false,
                 });
             }
-            Writing::Response(_) | Writing::Content { .. } | Writing::Closed => self.set_last(),
+            Writing::Response(_) | Writing::Content { .. } | Writing::Closed { .. } => {
+                self.set_last();
+            }
         }
     }
 
@@ -219,7 +221,7 @@ impl Conn {
     pub(crate) fn set_last(&mut self) {
         match &mut self.writing {
             Writing::Response(owed) | Writing::Content { owed, .. } => owed.is_keep_alive = false,
-            Writing::Nothing | Writing::Closed => {}
+            Writing::Nothing | Writing::Closed { .. } => {}
         }
     }
 
@@ -281,7 +283,7 @@ impl Conn {
         match self.writing {
             Writing::Content { framing: Framing::Nothing, .. } => false,
             Writing::Content { .. } => true,
-            Writing::Nothing | Writing::Response(_) | Writing::Closed => false,
+            Writing::Nothing | Writing::Response(_) | Writing::Closed { .. } => false,
         }
     }
 
@@ -333,7 +335,12 @@ impl Conn {
             return Ok(After::Close { lingers: false });
         };
         match framing {
-            Framing::Length(0) | Framing::Nothing | Framing::UntilClose => {}
+            Framing::Length(0) | Framing::Nothing => {}
+            Framing::UntilClose => {
+                let after = self.after(&owed);
+                self.writing = Writing::Closed { ends_response: true };
+                return Ok(after);
+            }
             Framing::LastByte(last) => out.push(last),
             Framing::Length(_) => {
                 let reason = "a body stream is shorter than the declared Content-Length";
@@ -348,7 +355,7 @@ impl Conn {
     pub(crate) fn finish_whole(&mut self) -> After {
         match self.writing {
             Writing::Content { owed, .. } => self.after(&owed),
-            Writing::Nothing | Writing::Response(_) | Writing::Closed => {
+            Writing::Nothing | Writing::Response(_) | Writing::Closed { .. } => {
                 After::Close { lingers: false }
             }
         }
@@ -371,15 +378,20 @@ impl Conn {
         After::Close { lingers }
     }
 
-    /// Returns whether only a close ends the content that is being written.
-    pub(crate) fn is_delimited_by_close(&self) -> bool {
-        matches!(self.writing, Writing::Content { framing: Framing::UntilClose, .. })
+    /// Returns whether a close now would pass for the end of a response that has none yet; `is_sent` says
+    /// whether all that was made of it is sent.
+    pub(crate) fn must_not_end(&self, is_sent: bool) -> bool {
+        match self.writing {
+            Writing::Content { framing: Framing::UntilClose, .. } => true,
+            Writing::Closed { ends_response } => ends_response && !is_sent,
+            Writing::Nothing | Writing::Response(_) | Writing::Content { .. } => false,
+        }
     }
 
     /// Ends both directions.
     fn close(&mut self) {
         self.reading = Reading::Closed;
-        self.writing = Writing::Closed;
+        self.writing = Writing::Closed { ends_response: false };
     }
 }
 

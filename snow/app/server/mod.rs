@@ -146,8 +146,8 @@ struct Sending {
 impl Drop for Connection {
     fn drop(&mut self) {
         // What has been cut must not look whole. A missing chunk or byte shows by itself; a close in place of a
-        // length does not.
-        if self.outbox.is_some() || self.conn.is_delimited_by_close() {
+        // length does not. A reset takes back what the kernel has not sent, so there is none without need.
+        if self.conn.must_not_end(self.outbox.is_none()) {
             self.stream.reset_on_drop();
         }
         // What is still answered is over before the connection is.
