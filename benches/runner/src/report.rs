@@ -166,8 +166,9 @@ fn markdown(table: &Table) -> String {
 }
 
 fn ratio_or_dash(ratio: Option<Ratio>) -> String {
-    ratio.map_or("–".to_owned(), |Ratio { median, bounds: (low, high) }| {
-        format!("{median:.3} ({low:.2}–{high:.2})")
+    ratio.map_or("–".to_owned(), |Ratio { median, bounds }| match bounds {
+        Some((low, high)) => format!("{median:.3} ({low:.2}–{high:.2})"),
+        None => format!("{median:.3}"),
     })
 }
 
