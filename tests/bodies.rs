@@ -983,17 +983,17 @@ fn content_that_came_at_once_counts_for_the_rate() {
         config.body_timeout = Duration::from_millis(500);
         config.min_body_rate = 1000;
     });
-    let server = serve(app);
-    let mut client = Client::connect(server.local_addr());
-    client.send(format!(
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20008\r\n\r\n{}",
-        "x".repeat(20_000)
-    ));
+    let mut client = app.test_client().unwrap();
+    let mut connection = client.connect();
+    connection.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20008\r\n\r\n");
+    connection.write(&[b'x'; 20_000]);
     for _ in 0..8 {
-        thread::sleep(Duration::from_millis(300));
-        client.send("y");
+        client.advance(Duration::from_millis(300));
+        connection.write(b"y");
     }
-    client.read().expect(200, "20008");
+    client.settle();
+    let answer = String::from_utf8(connection.take()).unwrap();
+    assert!(answer.ends_with("\r\n\r\n20008"), "{answer}");
 }
 
 /// Content that a handler does not get round to reading is held, and there is a bound for what is held.
