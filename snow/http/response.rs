@@ -112,15 +112,11 @@ impl Response {
     /// Makes a 303, which has the client `GET` the `location`. Blanks, and what is not ASCII, are
     /// percent-encoded, as no URI has them.
     pub fn redirect(location: &str) -> Response {
-        let is_right = |byte: &u8| byte.is_ascii() && !matches!(byte, b' ' | b'\t');
-        if location.as_bytes().iter().all(is_right) {
-            return Response::new(StatusCode::SEE_OTHER).header(header::LOCATION, location);
-        }
-        let mut encoded = String::new();
+        let mut encoded = String::with_capacity(location.len());
         for byte in location.bytes() {
-            match is_right(&byte) {
-                true => encoded.push(char::from(byte)),
-                false => encoded.push_str(&format!("%{byte:02X}")),
+            match byte {
+                b' ' | b'\t' | 0x80.. => encoded.push_str(&format!("%{byte:02X}")),
+                _ => encoded.push(char::from(byte)),
             }
         }
         Response::new(StatusCode::SEE_OTHER).header(header::LOCATION, encoded)
