@@ -10,7 +10,7 @@ use snow::{
         Decode, Decoded, Decoder, Encode, FrameError, FrameErrorKind, Framed, LengthPrefixed, Line,
         Lines,
     },
-    spawn, timeout,
+    race, spawn, timeout,
 };
 use std::{
     collections::VecDeque,
@@ -489,6 +489,29 @@ fn a_peer_that_never_pauses_leaves_others_their_turn() {
         let mut lines = Framed::new(endless, Lines::new(usize::MAX));
         assert!(timeout(millis(20), lines.next()).await.is_err());
     });
+}
+
+#[test]
+fn a_peer_that_never_pauses_leaves_others_of_the_same_task_their_turn() {
+    let endless = Scripted { forever: b"on and on\n", ..Scripted::default() };
+    let mut endless = Framed::new(endless, Lines::new(80));
+    // In pieces: each is a read, and so a turn.
+    let script: [&[u8]; 4] = [b"o", b"ne\ntw", b"o\n", b""];
+    let mut quiet = Framed::new(Scripted::reading(script), Lines::new(80));
+    run(async {
+        let busy = async {
+            loop {
+                endless.next().await.unwrap().unwrap();
+            }
+        };
+        let answers = async {
+            while let Some(line) = quiet.next().await {
+                quiet.send(&line.unwrap()).await.unwrap();
+            }
+        };
+        timeout(PATIENCE, race(busy, answers)).await.expect("it had its turns");
+    });
+    assert_eq!(quiet.get_ref().writes.concat(), b"one\ntwo\n");
 }
 
 #[test]

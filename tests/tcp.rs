@@ -235,6 +235,31 @@ fn who_never_has_to_wait_leaves_others_their_turn() {
 }
 
 #[test]
+fn who_never_has_to_wait_leaves_others_of_its_own_task_a_turn() {
+    run(async {
+        let ((mut one, mut its_peer), (mut other, mut others_peer)) = (pair().await, pair().await);
+        let (mut its_word, mut word) = ([0; 4], [0; 4]);
+        its_peer.write_all(b"busy").await.unwrap();
+        let busy = async {
+            loop {
+                assert_eq!(one.peek(&mut its_word).await.unwrap(), 4);
+            }
+        };
+        let mut listener = listen();
+        let addr = listener.local_addr().unwrap();
+        let quiet = async {
+            others_peer.write_all(b"word").await.unwrap();
+            other.read_exact(&mut word).await.unwrap();
+            let _client = std::net::TcpStream::connect(addr).unwrap();
+            listener.accept().await.unwrap();
+        };
+        // Polled second, whatever comes of the first.
+        timeout(PATIENCE, race(busy, quiet)).await.expect("it had its turns");
+        assert_eq!(&word, b"word");
+    });
+}
+
+#[test]
 fn what_is_behind_urgent_data_is_read() {
     run(async {
         let mut listener = listen();

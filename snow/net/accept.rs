@@ -6,7 +6,9 @@
 use crate::rt::{Direction, Sleep, Source, sleep};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::{
-    fmt, io,
+    fmt,
+    future::poll_fn,
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -126,6 +128,15 @@ impl<L: Accept> Acceptor<L> {
         self.source.set_undrained(Direction::Read);
     }
 
+    /// Waits for a connection, as a step of the task's turn.
+    pub(super) async fn accept(&mut self) -> io::Result<Accepted<L>> {
+        poll_fn(|cx| {
+            let step = ready!(self.source.poll_step(Direction::Read, cx));
+            step.end(self.poll_accept(cx))
+        })
+        .await
+    }
+
     /// Accepts a connection if there is one.
     pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted<L>>> {
         loop {
@@ -174,7 +185,7 @@ mod tests {
     use super::*;
     use crate::rt::{block_on, spawn, timeout};
     use mio::{Interest, Registry, Token, event, net};
-    use std::{cell::Cell, future::poll_fn};
+    use std::cell::Cell;
 
     /// A listener that finds no descriptor, the first so many times.
     struct Starved(net::TcpListener, Cell<u32>);

@@ -4,12 +4,10 @@ use super::{
     accept::{Accept, Acceptor, Listener, sealed},
     tcp::TcpStream,
 };
-use crate::rt::{Source, poll_step};
+use crate::rt::Source;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
-    fmt,
-    future::poll_fn,
-    io,
+    fmt, io,
     net::SocketAddr,
     task::{Context, Poll},
 };
@@ -223,7 +221,8 @@ impl TcpListener {
     ///
     /// When the listener itself is unusable.
     pub async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|cx| poll_step(cx, |cx| sealed::Listen::poll_accept(self, cx))).await
+        let (source, peer) = self.acceptor.accept().await?;
+        Ok((TcpStream::new(source), peer))
     }
 }
 
@@ -234,7 +233,7 @@ impl Listener for TcpListener {
 
 impl sealed::Listen<TcpStream, SocketAddr> for TcpListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        self.acceptor.poll_accept(cx).map_ok(|(stream, peer)| (TcpStream::new(stream), peer))
+        self.acceptor.poll_accept(cx).map_ok(|(source, peer)| (TcpStream::new(source), peer))
     }
 
     fn starved(&self) -> u64 {

@@ -38,8 +38,11 @@ pub(super) async fn wait_io<S: mio::event::Source, R>(
     direction: Direction,
     mut operation: impl FnMut(&S) -> io::Result<R>,
 ) -> io::Result<R> {
-    let handle = source.handle().clone();
-    poll_fn(|cx| handle.poll_step(cx, |cx| poll_io(source, direction, cx, &mut operation))).await
+    poll_fn(|cx| {
+        let step = ready!(source.poll_step(direction, cx));
+        step.end(poll_io(source, direction, cx, &mut operation))
+    })
+    .await
 }
 
 /// A connected socket that bytes stream over.
@@ -232,20 +235,19 @@ macro_rules! impl_futures_io {
                 cx: &mut std::task::Context<'_>,
                 buf: &mut [u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                let handle = self.source.handle().clone();
-                handle.poll_step(cx, |cx| $crate::net::Stream::poll_read(&mut *self, cx, buf))
+                let step =
+                    std::task::ready!(self.source.poll_step($crate::rt::Direction::Read, cx));
+                step.end($crate::net::Stream::poll_read(&mut *self, cx, buf))
             }
         }
 
         impl futures_io::AsyncWrite for $stream {
             fn poll_write(
-                mut self: std::pin::Pin<&mut Self>,
+                self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
                 buf: &[u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                let handle = self.source.handle().clone();
-                let bufs = [std::io::IoSlice::new(buf)];
-                handle.poll_step(cx, |cx| $crate::net::Stream::poll_write(&mut *self, cx, &bufs))
+                self.poll_write_vectored(cx, &[std::io::IoSlice::new(buf)])
             }
 
             fn poll_write_vectored(
@@ -253,8 +255,9 @@ macro_rules! impl_futures_io {
                 cx: &mut std::task::Context<'_>,
                 bufs: &[std::io::IoSlice<'_>],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                let handle = self.source.handle().clone();
-                handle.poll_step(cx, |cx| $crate::net::Stream::poll_write(&mut *self, cx, bufs))
+                let step =
+                    std::task::ready!(self.source.poll_step($crate::rt::Direction::Write, cx));
+                step.end($crate::net::Stream::poll_write(&mut *self, cx, bufs))
             }
 
             /// Nothing is kept back, so there is nothing to flush.

@@ -7,12 +7,10 @@ use super::{
     socket_file::{self, SocketFile},
     stream::Stream,
 };
-use crate::rt::{Source, poll_step, sleep};
+use crate::rt::{Source, sleep};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::{
-    fmt,
-    future::poll_fn,
-    io,
+    fmt, io,
     net::Shutdown,
     os::unix::net::SocketAddr,
     path::Path,
@@ -190,7 +188,8 @@ impl UnixListener {
     ///
     /// When the listener itself is unusable.
     pub async fn accept(&mut self) -> io::Result<(UnixStream, SocketAddr)> {
-        poll_fn(|cx| poll_step(cx, |cx| sealed::Listen::poll_accept(self, cx))).await
+        let (source, peer) = self.acceptor.accept().await?;
+        Ok((UnixStream { source }, peer))
     }
 }
 
@@ -380,7 +379,7 @@ impl fmt::Debug for UnixStream {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use std::{fs::File, io::Read, os::unix::net};
+    use std::{fs::File, future::poll_fn, io::Read, os::unix::net};
 
     #[test]
     fn the_kernel_sends_files() {

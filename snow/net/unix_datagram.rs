@@ -6,9 +6,17 @@ use super::{
     socket_file::{self, SocketFile},
     unix::{QUEUE_REST, UnixOptions},
 };
-use crate::rt::{Direction, Source, poll_step, sleep};
+use crate::rt::{Direction, Source, sleep};
 use socket2::{SockAddr, SockRef, Type};
-use std::{fmt, future::poll_fn, io, os::unix::net::SocketAddr, path::Path, sync::Arc, task::Poll};
+use std::{
+    fmt,
+    future::poll_fn,
+    io,
+    os::unix::net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    task::{Poll, ready},
+};
 
 /// A Unix socket of datagrams.
 ///
@@ -160,8 +168,11 @@ impl UnixDatagram {
     pub async fn send_to(&mut self, datagram: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
         let addr = socket_file::address(path.as_ref())?;
         loop {
-            match poll_fn(|cx| poll_step(cx, |_| Poll::Ready(self.try_send(datagram, &addr)))).await
-            {
+            let attempt = poll_fn(|cx| {
+                let step = ready!(self.source.poll_step(Direction::Write, cx));
+                step.end(Poll::Ready(self.try_send(datagram, &addr)))
+            });
+            match attempt.await {
                 // No event of this socket reports room in another's queue.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(QUEUE_REST).await,
                 outcome => return outcome,

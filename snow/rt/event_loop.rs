@@ -162,33 +162,6 @@ impl Handle {
         self.0.tasks.wake_all();
     }
 
-    /// Polls an operation that a peer can keep ready for ever, as one step of its task's turn. After a
-    /// number of steps the turn is over: the task is woken again, and others run first.
-    ///
-    /// Steps are counted per task and not per socket, so that a task that reads from several has no more of
-    /// them. Only an operation that was ready counts: a task may wait for any number.
-    ///
-    /// # Panics
-    ///
-    /// When the turn is over and the loop of this thread is another: the next turn would never begin.
-    pub(crate) fn poll_step<T>(
-        &self,
-        cx: &mut Context<'_>,
-        operation: impl FnOnce(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        let tasks = &self.0.tasks;
-        if tasks.is_turn_over() {
-            self.assert_current();
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let outcome = operation(cx);
-        if outcome.is_ready() {
-            tasks.count_step();
-        }
-        outcome
-    }
-
     /// Waits for a descriptor to be freed on this loop: false when one was since
     /// [`forget_freed_descriptor`](Handle::forget_freed_descriptor).
     pub(crate) fn wait_for_descriptor(&self, cx: &Context<'_>) -> bool {
@@ -514,17 +487,6 @@ pub struct Counts {
 #[track_caller]
 pub fn counts() -> Counts {
     Handle::current().counts()
-}
-
-/// Polls an operation as a [step](Handle::poll_step) on the loop of this thread, if there is one.
-pub(crate) fn poll_step<T>(
-    cx: &mut Context<'_>,
-    operation: impl FnOnce(&mut Context<'_>) -> Poll<T>,
-) -> Poll<T> {
-    match Handle::try_current() {
-        Some(handle) => handle.poll_step(cx, operation),
-        None => operation(cx),
-    }
 }
 
 /// Gives the other tasks of the loop, and its sockets, a turn.

@@ -17,6 +17,7 @@ mod task;
 pub(crate) mod testing;
 mod timer;
 mod timers;
+mod turn;
 mod worker;
 
 pub use blocking::{Unblock, unblock};
@@ -27,8 +28,9 @@ pub use timer::{Elapsed, Sleep, Timeout, sleep, timeout};
 
 pub use event_loop::{Counts, block_on, counts, spawn, yield_now};
 
-pub(crate) use event_loop::{EventLoop, Handle, poll_step, spawn_unpin};
+pub(crate) use event_loop::{EventLoop, Handle, spawn_unpin};
 pub(crate) use reactor::{Direction, Hangup, Source};
 pub(crate) use signals::Signals;
 pub(crate) use timer::{Clock, Deadline, Time};
+pub(crate) use turn::Stepper;
 pub(crate) use worker::{StopSignal, Stopping, run_workers};

@@ -9,13 +9,16 @@
 //! no longer waits for. Wakers stay registered after they have woken, so that the next wait costs
 //! no clone.
 
-use super::event_loop::Handle;
+use super::{
+    event_loop::Handle,
+    turn::{Step, Stepper},
+};
 use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 use std::{
     cell::RefCell,
     io,
-    task::{Context, Waker},
+    task::{self, Context, Waker},
     time::Duration,
 };
 
@@ -247,6 +250,8 @@ pub(crate) struct Source<S: mio::event::Source> {
     /// Whether others may hold the same socket: then closing it here does not take it off the poll.
     is_shared: bool,
     is_unseen: bool,
+    reads: Stepper,
+    writes: Stepper,
 }
 
 impl<S: mio::event::Source> Source<S> {
@@ -255,7 +260,16 @@ impl<S: mio::event::Source> Source<S> {
     pub(crate) fn new(io: S) -> Source<S> {
         let handle = Handle::current();
         let slot = handle.reactor().slots.borrow_mut().insert();
-        Source { io, handle, slot, is_registered: false, is_shared: false, is_unseen: false }
+        Source {
+            io,
+            handle,
+            slot,
+            is_registered: false,
+            is_shared: false,
+            is_unseen: false,
+            reads: Stepper::default(),
+            writes: Stepper::default(),
+        }
     }
 
     /// Puts `io` on the loop as [`new`](Source::new) does, where others may hold the same socket: a
@@ -285,6 +299,15 @@ impl<S: mio::event::Source> Source<S> {
 
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// Begins a [step](Stepper) of the task's turn in this direction.
+    pub(crate) fn poll_step(&mut self, direction: Direction, cx: &Context<'_>) -> task::Poll<Step> {
+        let stepper = match direction {
+            Direction::Read => &mut self.reads,
+            Direction::Write => &mut self.writes,
+        };
+        stepper.poll_step(cx)
     }
 
     /// Returns whether an operation is worth trying; if not, the task is woken when it is.

@@ -4,7 +4,7 @@
 //! pushes on a local queue and makes no system call; a wake from another thread pushes on a shared
 //! queue and rings the bell only when the loop is asleep.
 
-use super::event_loop::Handle;
+use super::{event_loop::Handle, turn::Turn};
 use async_task::{FallibleTask, Runnable};
 use slab::Slab;
 use std::{
@@ -20,10 +20,6 @@ use std::{
     },
     task::{Context, Poll, Waker, ready},
 };
-
-/// Steps (a read, a write, a datagram, a message taken) that a task may take in one turn. At 64 KiB a
-/// step this is 4 MiB at most, about a millisecond; with short ones a turn costs little beside them.
-const STEPS_PER_TURN: u32 = 64;
 
 /// The side of a loop that other threads see: where they leave woken tasks, and the bell.
 pub(super) struct Inbox {
@@ -100,13 +96,12 @@ pub(super) struct Tasks {
     local: RefCell<VecDeque<Runnable>>,
     /// One waker for each task that has not ended: to wake all, and to end all.
     alive: RefCell<Slab<Waker>>,
-    /// Steps that the task being polled has taken in this turn.
-    steps: Cell<u32>,
+    turn: Cell<Turn>,
 }
 
 impl Tasks {
     pub(super) fn new(inbox: Arc<Inbox>) -> Tasks {
-        Tasks { inbox, local: RefCell::default(), alive: RefCell::default(), steps: Cell::new(0) }
+        Tasks { inbox, local: RefCell::default(), alive: RefCell::default(), turn: Cell::default() }
     }
 
     pub(super) fn inbox(&self) -> &Arc<Inbox> {
@@ -130,9 +125,10 @@ impl Tasks {
         F::Output: 'static,
     {
         let (runnable, task) = self.make(handle, future);
-        let steps = self.steps.take();
+        let turn = self.turn();
+        self.begin_turn();
         runnable.run();
-        self.steps.set(steps);
+        self.set_turn(turn);
         task
     }
 
@@ -168,16 +164,16 @@ impl Tasks {
 
     /// Begins the turn of the task that is polled next.
     pub(super) fn begin_turn(&self) {
-        self.steps.set(0);
+        self.set_turn(self.turn().next());
     }
 
-    /// Returns whether the turn of the task being polled is over.
-    pub(super) fn is_turn_over(&self) -> bool {
-        self.steps.get() >= STEPS_PER_TURN
+    /// Returns the turn of the task that is being polled.
+    pub(super) fn turn(&self) -> Turn {
+        self.turn.get()
     }
 
-    pub(super) fn count_step(&self) {
-        self.steps.set(self.steps.get() + 1);
+    pub(super) fn set_turn(&self, turn: Turn) {
+        self.turn.set(turn);
     }
 
     /// Queues a task that was woken on the loop's own thread.
@@ -390,23 +386,6 @@ mod tests {
             assert_eq!(turns.get(), 1);
             assert_eq!(task.await, "done");
             assert_eq!(turns.get(), 2);
-        });
-    }
-
-    #[test]
-    fn the_steps_of_a_task_that_is_spawned_begun_are_its_own() {
-        block_on(async {
-            let handle = Handle::current();
-            handle.tasks().begin_turn();
-            handle.tasks().count_step();
-            let of_task = Handle::current();
-            let spawned = handle.spawn_begun(Box::pin(async move {
-                let before = of_task.tasks().steps.get();
-                of_task.tasks().count_step();
-                before
-            }));
-            assert_eq!(handle.tasks().steps.get(), 1);
-            assert_eq!(spawned.await, 0);
         });
     }
 

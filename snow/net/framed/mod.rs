@@ -17,7 +17,7 @@ pub use length_prefixed::LengthPrefixed;
 pub use lines::{Line, Lines};
 
 use super::Scratch;
-use crate::rt::poll_step;
+use crate::rt::Stepper;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use outgoing::Outgoing;
@@ -42,7 +42,7 @@ const WRITE_BUF_BYTES: usize = 64 * 1024;
 /// What comes is read into the thread's own buffer, and what is left of it kept, so it holds one frame
 /// and one read (64 KiB) at most, in memory that grows with what has come to no more than twice that, and
 /// next to nothing when it is idle. A peer that always has more to
-/// say, or always takes more, does not keep other tasks from their turn.
+/// say, or always takes more, does not keep other tasks from their turn, nor what else its own task waits for.
 ///
 /// # Examples
 ///
@@ -89,6 +89,8 @@ pub struct Framed<S, C: Decode> {
     stream: S,
     decoder: Decoder<C>,
     outgoing: Outgoing,
+    messages: Stepper,
+    reads: Stepper,
 }
 
 /// What a [`Framed`] is made of, to go on with the bare stream.
@@ -111,15 +113,20 @@ impl<S: Unpin, C: Decode> Unpin for Framed<S, C> {}
 impl<S, C: Decode> Framed<S, C> {
     /// Reads and writes the messages of `stream` in the format of `codec`.
     pub fn new(stream: S, codec: C) -> Framed<S, C> {
-        let decoder = Decoder::new(codec);
-        Framed { stream, decoder, outgoing: Outgoing::default() }
+        Framed {
+            stream,
+            decoder: Decoder::new(codec),
+            outgoing: Outgoing::default(),
+            messages: Stepper::default(),
+            reads: Stepper::default(),
+        }
     }
 
     /// Goes on in another format, behind the last message that was received and sent: after a
     /// negotiation in lines, for instance. A stream that is over stays so.
     pub fn with_codec<D: Decode>(self, codec: D) -> Framed<S, D> {
-        let Framed { stream, decoder, outgoing } = self;
-        Framed { stream, decoder: decoder.with_codec(codec), outgoing }
+        let Framed { stream, decoder, outgoing, messages, reads } = self;
+        Framed { stream, decoder: decoder.with_codec(codec), outgoing, messages, reads }
     }
 
     /// Returns the stream.
@@ -159,10 +166,18 @@ impl<S: AsyncRead + Unpin, C: Decode> Framed<S, C> {
     /// As the codec finds, [`Truncated`](FrameErrorKind::Truncated) when the stream ends within a
     /// frame, [`Io`](FrameErrorKind::Io) when it fails. After an error there are no more messages.
     pub async fn next(&mut self) -> Option<Result<C::Message, FrameError>> {
-        poll_fn(|cx| poll_step(cx, |cx| self.poll_message(cx))).await
+        poll_fn(|cx| self.poll_message(cx)).await
     }
 
     fn poll_message(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<C::Message, FrameError>>> {
+        let step = ready!(self.messages.poll_step(cx));
+        step.end(self.poll_decode(cx))
+    }
+
+    fn poll_decode(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<C::Message, FrameError>>> {
@@ -181,10 +196,11 @@ impl<S: AsyncRead + Unpin, C: Decode> Framed<S, C> {
 
     /// Reads once, into the thread's buffer; only what has come is kept.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Framed { stream, decoder, .. } = self;
+        let Framed { stream, decoder, reads, .. } = self;
+        let step = ready!(reads.poll_step(cx));
         Scratch::with(|scratch| {
             let input = &mut scratch.input;
-            match ready!(poll_step(cx, |cx| Pin::new(stream).poll_read(cx, input)))? {
+            match ready!(step.end(Pin::new(stream).poll_read(cx, input)))? {
                 0 => decoder.end(),
                 count => decoder.push(&input[..count]),
             }
@@ -197,7 +213,7 @@ impl<S: AsyncRead + Unpin, C: Decode> Stream for Framed<S, C> {
     type Item = Result<C::Message, FrameError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        poll_step(cx, |cx| self.poll_message(cx))
+        self.poll_message(cx)
     }
 }
 

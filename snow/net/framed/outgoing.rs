@@ -1,7 +1,7 @@
 //! What has been encoded and not been written.
 
 use super::{codec::Encode, error::FrameError, queue::ByteQueue};
-use crate::rt::poll_step;
+use crate::rt::Stepper;
 use futures_io::AsyncWrite;
 use std::{
     io,
@@ -15,6 +15,7 @@ pub(super) struct Outgoing {
     unsent: ByteQueue,
     /// Whether the stream has failed. A part of a frame may have been written: nothing can follow.
     has_failed: bool,
+    writes: Stepper,
 }
 
 impl Outgoing {
@@ -37,7 +38,8 @@ impl Outgoing {
         while self.unsent.len() > most {
             self.check()?;
             let unsent = self.unsent.as_slice();
-            let outcome = ready!(poll_step(cx, |cx| Pin::new(&mut *stream).poll_write(cx, unsent)));
+            let step = ready!(self.writes.poll_step(cx));
+            let outcome = ready!(step.end(Pin::new(&mut *stream).poll_write(cx, unsent)));
             let count = self.note(outcome.and_then(not_zero))?;
             self.unsent.take(count);
         }
