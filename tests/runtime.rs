@@ -596,7 +596,9 @@ fn dropping_it_takes_work_back_that_has_not_started() {
             Poll::Ready(())
         })
         .await;
+        assert_eq!(Arc::strong_count(&has_run), 2);
         drop(queued);
+        assert_eq!(Arc::strong_count(&has_run), 1, "what it owns is gone at once");
         gate.open();
         for job in jobs {
             job.await;
@@ -645,6 +647,129 @@ fn who_is_polled_often_takes_no_place_from_who_waits_behind() {
         assert_eq!(often.await, "often");
         assert_eq!(timeout(Duration::from_secs(5), behind).await, Ok("behind"));
     });
+}
+
+/// Polls a future once, for nobody.
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Jobs that each wait to be let go, and how many have begun.
+struct Held {
+    let_go: mpsc::Sender<()>,
+    wait: Arc<Mutex<mpsc::Receiver<()>>>,
+    begun: Arc<AtomicUsize>,
+}
+
+impl Held {
+    fn new() -> Held {
+        let (let_go, wait) = mpsc::channel();
+        Held { let_go, wait: Arc::new(Mutex::new(wait)), begun: Arc::default() }
+    }
+
+    fn job(&self) -> impl FnOnce() + Send + use<> {
+        let (wait, begun) = (Arc::clone(&self.wait), Arc::clone(&self.begun));
+        move || {
+            begun.fetch_add(1, Ordering::SeqCst);
+            wait.lock().unwrap().recv().unwrap();
+        }
+    }
+
+    fn let_go(&self, count: usize) {
+        (0..count).for_each(|_| self.let_go.send(()).unwrap());
+    }
+
+    async fn have_begun(&self, count: usize) {
+        while self.begun.load(Ordering::SeqCst) < count {
+            sleep(millis(1)).await;
+        }
+    }
+}
+
+#[test]
+fn who_comes_later_takes_no_place_from_who_waits() {
+    let _whole = WHOLE_POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    run(async {
+        const FULL: usize = BLOCKING_THREADS + BLOCKING_QUEUE;
+        let held = Held::new();
+        let mut jobs: Vec<_> = (0..FULL).map(|_| spawn(unblock(held.job()))).collect();
+        held.have_begun(BLOCKING_THREADS).await;
+        give_way().await;
+        let mut first = unblock(|| "first");
+        assert!(poll_once(&mut first).is_pending());
+        // In each round a place becomes free, and who comes then has a turn before the first has.
+        for round in 1..=BLOCKING_THREADS {
+            held.let_go(1);
+            held.have_begun(BLOCKING_THREADS + round).await;
+            jobs.push(spawn(unblock(held.job())));
+            give_way().await;
+            assert!(poll_once(&mut first).is_pending());
+        }
+        // All that were there before it end, and those behind it hold every thread that they can.
+        held.let_go(FULL - BLOCKING_THREADS);
+        assert_eq!(timeout(PATIENCE, first).await, Ok("first"));
+        held.let_go(BLOCKING_THREADS);
+        for job in jobs {
+            job.await;
+        }
+    });
+}
+
+#[test]
+fn the_place_of_work_that_is_taken_back_goes_to_the_next() {
+    let _whole = WHOLE_POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    run(async {
+        let held = Held::new();
+        let jobs: Vec<_> = (0..BLOCKING_THREADS).map(|_| spawn(unblock(held.job()))).collect();
+        held.have_begun(BLOCKING_THREADS).await;
+        let mut queued: Vec<_> = (0..BLOCKING_QUEUE).map(|_| unblock(|| "queued")).collect();
+        assert!(queued.iter_mut().all(|job| poll_once(job).is_pending()));
+        let waiting = (0..3).map(|_| {
+            let flag = Arc::new(AtomicBool::new(false));
+            let waker = Waker::from(Arc::new(NoteWake(flag.clone())));
+            let mut job = unblock(|| "waited");
+            assert!(Pin::new(&mut job).poll(&mut Context::from_waker(&waker)).is_pending());
+            (job, flag)
+        });
+        let mut waiting: VecDeque<_> = waiting.collect();
+        let are_woken = |waiting: &VecDeque<(_, Arc<AtomicBool>)>| {
+            waiting.iter().map(|(_, flag)| flag.load(Ordering::SeqCst)).collect::<Vec<_>>()
+        };
+        assert_eq!(are_woken(&waiting), [false, false, false]);
+        drop(queued.swap_remove(500));
+        assert_eq!(are_woken(&waiting), [true, false, false]);
+        // One that leaves without its place hands it on.
+        drop(waiting.pop_front());
+        assert_eq!(are_woken(&waiting), [true, false]);
+        // Others that leave the line have none.
+        drop(waiting.pop_back());
+        let (mut waited, _) = waiting.pop_front().unwrap();
+        assert!(poll_once(&mut waited).is_pending());
+        drop(queued);
+        // Nobody holds a place any more but `waited`: as many as there are come in.
+        let mut filling: Vec<_> = (1..BLOCKING_QUEUE).map(|_| unblock(|| "filling")).collect();
+        assert!(filling.iter_mut().all(|job| poll_once(job).is_pending()));
+        let mut beyond = unblock(|| "beyond");
+        assert!(poll_once(&mut beyond).is_pending());
+        held.let_go(BLOCKING_THREADS);
+        for job in jobs {
+            job.await;
+        }
+        assert_eq!(timeout(PATIENCE, waited).await, Ok("waited"));
+        for job in filling {
+            assert_eq!(job.await, "filling");
+        }
+        assert_eq!(timeout(PATIENCE, beyond).await, Ok("beyond"));
+    });
+}
+
+/// Notes that it was woken.
+struct NoteWake(Arc<AtomicBool>);
+
+impl Wake for NoteWake {
+    fn wake(self: Arc<NoteWake>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// Wakes a thread that is parked.

@@ -1,7 +1,9 @@
 //! The blocking pool: for what must block, beside the loops.
 //!
 //! Threads are started when work waits and none is free, up to a bound, and end when they have had
-//! nothing to do for a while. The queue is bounded too: when it is full, whoever wants to add waits.
+//! nothing to do for a while. The queue is bounded too: when it is full, whoever wants to add waits. Places
+//! go to those who wait in the order in which they came, and work that nobody waits for any more leaves the
+//! queue at once.
 
 use super::{
     event_loop::Handle,
@@ -10,12 +12,12 @@ use super::{
 use crate::config::{BLOCKING_QUEUE, BLOCKING_THREADS};
 use async_task::{Runnable, Task};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     future::Future,
     mem,
     pin::Pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     thread,
     time::Duration,
 };
@@ -25,8 +27,9 @@ const IDLE: Duration = Duration::from_secs(10);
 
 static POOL: Pool = Pool {
     state: Mutex::new(State {
-        queue: VecDeque::new(),
+        queue: BTreeMap::new(),
         waiting: BTreeMap::new(),
+        promised: 0,
         tickets: 0,
         threads: 0,
         free: 0,
@@ -43,9 +46,12 @@ struct Pool {
 type Home = Option<Arc<Inbox>>;
 
 struct State {
-    queue: VecDeque<Runnable<Home>>,
+    /// Jobs by ticket.
+    queue: BTreeMap<u64, Runnable<Home>>,
     /// Wakers of those who found the queue full, by ticket.
     waiting: BTreeMap<u64, Waker>,
+    /// Places in the queue that are kept for those who were woken. While somebody waits, there are no others.
+    promised: usize,
     /// The last ticket that was given.
     tickets: u64,
     threads: usize,
@@ -63,7 +69,8 @@ pub(super) fn is_idle(home: &Inbox) -> bool {
 ///
 /// The pool has at most [`BLOCKING_THREADS`] threads and [`BLOCKING_QUEUE`] jobs in its queue; when
 /// both are full the future waits for a place, and the loop goes on. Dropping the future before the
-/// work has started takes it back. It may be awaited on any thread.
+/// work has started takes it back, with all that it owns; work that has started goes on to its end. It may be
+/// awaited on any thread.
 ///
 /// # Panics
 ///
@@ -89,9 +96,10 @@ pub struct Unblock<F, T>(Stage<F, T>);
 
 enum Stage<F, T> {
     New(F),
-    /// The queue was full; under this ticket a waker is in `State::waiting`, unless it was woken.
+    /// The queue was full; under this ticket a waker is in `State::waiting`, unless a place was promised.
     Waiting(F, u64),
-    Queued(Task<Contained<T>, Home>),
+    /// Under this ticket the work is in the queue, until a thread takes it.
+    Queued(Task<Contained<T>, Home>, u64),
     Taken,
 }
 
@@ -118,13 +126,15 @@ where
             // Declared before the lock, and so dropped after it: wakers may lead back here.
             let _replaced;
             let mut state = POOL.state();
-            if state.queue.len() >= BLOCKING_QUEUE {
-                let ticket = ticket.unwrap_or_else(|| state.next_ticket());
+            let (ticket, has_place) = match ticket {
+                None => (state.next_ticket(), state.has_place()),
+                Some(ticket) => (ticket, state.take_promised(ticket)),
+            };
+            if !has_place {
                 _replaced = state.waiting.insert(ticket, cx.waker().clone());
                 self.0 = Stage::Waiting(work, ticket);
                 return Poll::Pending;
             }
-            _replaced = ticket.and_then(|ticket| state.waiting.remove(&ticket));
             let home = Handle::try_current().map(|handle| Arc::clone(handle.tasks().inbox()));
             // When nobody awaits the result, the pool drops work or output: a panic of that must not end
             // its thread.
@@ -134,33 +144,38 @@ where
                     move |_| async { Contained::new(work.into_inner()()) },
                     |_| unreachable!("a job waits for nothing, so it is queued once, here"),
                 );
-            state.push(runnable);
+            state.push(ticket, runnable);
             let may_wake = POOL.staff(&mut state);
             drop(state);
             // After the lock: a thread that is woken takes it first.
             if may_wake {
                 POOL.work.notify_one();
             }
-            self.0 = Stage::Queued(task);
+            self.0 = Stage::Queued(task, ticket);
         }
-        match &mut self.0 {
-            Stage::Queued(task) => Pin::new(task).poll(cx).map(Contained::into_inner),
-            _ => panic!("polled again after a panic"),
-        }
+        let Stage::Queued(task, _) = &mut self.0 else {
+            panic!("blocking work is awaited again after it has ended");
+        };
+        let output = ready!(Pin::new(task).poll(cx)).into_inner();
+        self.0 = Stage::Taken;
+        Poll::Ready(output)
     }
 }
 
 impl<F, T> Drop for Unblock<F, T> {
     fn drop(&mut self) {
-        if let Stage::Waiting(_, ticket) = self.0 {
-            let mut state = POOL.state();
-            let own = state.waiting.remove(&ticket);
-            // The place that this one was woken for goes to the next.
-            let next = if own.is_none() { state.next_waiting() } else { None };
-            // Wakers are woken and dropped when the lock is free: they may lead back here.
-            drop(state);
-            next.into_iter().for_each(Waker::wake);
-        }
+        let (Stage::Waiting(_, ticket) | Stage::Queued(_, ticket)) = self.0 else { return };
+        let mut state = POOL.state();
+        let waker = state.waiting.remove(&ticket);
+        let job = state.take_back(ticket);
+        let was_promised = matches!(self.0, Stage::Waiting(..)) && waker.is_none();
+        state.promised -= usize::from(was_promised);
+        // The place of this one goes to the next.
+        let next = if was_promised || job.is_some() { state.promise() } else { None };
+        // Wakers are woken, and they and the work are dropped, when the lock is free: they may lead back here.
+        drop(state);
+        next.into_iter().for_each(Waker::wake);
+        drop((waker, job));
     }
 }
 
@@ -170,16 +185,39 @@ impl State {
         self.tickets
     }
 
-    /// Takes the waker of whoever has waited longest for a place.
-    fn next_waiting(&mut self) -> Option<Waker> {
-        self.waiting.pop_first().map(|(_, waker)| waker)
+    /// Returns whether there is a place in the queue for somebody who comes now.
+    fn has_place(&self) -> bool {
+        self.queue.len() + self.promised < BLOCKING_QUEUE
     }
 
-    fn push(&mut self, runnable: Runnable<Home>) {
+    /// Keeps the place that is free for whoever has waited longest, and returns that one's waker.
+    fn promise(&mut self) -> Option<Waker> {
+        let (_, waker) = self.waiting.pop_first()?;
+        self.promised += 1;
+        Some(waker)
+    }
+
+    /// Takes the place that was promised to one who waits; false when none was.
+    fn take_promised(&mut self, ticket: u64) -> bool {
+        let is_promised = !self.waiting.contains_key(&ticket);
+        self.promised -= usize::from(is_promised);
+        is_promised
+    }
+
+    fn push(&mut self, ticket: u64, runnable: Runnable<Home>) {
         if let Some(home) = runnable.metadata() {
             home.begin_errand();
         }
-        self.queue.push_back(runnable);
+        self.queue.insert(ticket, runnable);
+    }
+
+    /// Takes a job out of the queue, if no thread has it.
+    fn take_back(&mut self, ticket: u64) -> Option<Runnable<Home>> {
+        let runnable = self.queue.remove(&ticket)?;
+        if let Some(home) = runnable.metadata() {
+            home.end_errand();
+        }
+        Some(runnable)
     }
 }
 
@@ -206,8 +244,8 @@ impl Pool {
     fn work(&self) {
         let mut state = self.state();
         loop {
-            if let Some(runnable) = state.queue.pop_front() {
-                let next = state.next_waiting();
+            if let Some((_, runnable)) = state.queue.pop_first() {
+                let next = state.promise();
                 drop(state);
                 next.into_iter().for_each(Waker::wake);
                 let home = runnable.metadata().clone();
