@@ -389,8 +389,28 @@ fn options_are_what_they_are_set_to() {
         assert_eq!(client.linger().unwrap(), None);
         client.set_linger(Some(Duration::from_secs(3))).unwrap();
         assert_eq!(client.linger().unwrap(), Some(Duration::from_secs(3)));
+        // In whole seconds, and never nothing, which is another thing.
+        client.set_linger(Some(millis(300))).unwrap();
+        assert_eq!(client.linger().unwrap(), Some(Duration::from_secs(1)));
+        client.set_linger(Some(Duration::MAX)).unwrap();
+        assert_eq!(client.linger().unwrap(), Some(Duration::from_secs(65_535)));
+        client.set_linger(None).unwrap();
         client.set_ttl(7).unwrap();
         assert_eq!(client.ttl().unwrap(), 7);
+    });
+}
+
+#[test]
+fn the_time_to_live_is_the_hop_limit_of_ipv6() {
+    run(async {
+        let Ok(listener) = TcpListener::bind("[::1]:0".parse().unwrap()) else {
+            return; // This machine has no IPv6.
+        };
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.set_ttl(7).unwrap();
+        assert_eq!(client.ttl().unwrap(), 7);
+        let client = client.into_std().unwrap();
+        assert_eq!(socket2::SockRef::from(&client).unicast_hops_v6().unwrap(), 7);
     });
 }
 
@@ -610,6 +630,34 @@ fn a_stop_refuses_the_new_waits_for_the_quick_and_cuts_the_stalled() {
         assert_eq!(read_all(&mut stalled).await.unwrap_or_default(), b"");
         drop(stalled);
         assert_eq!(counts().sockets, 0);
+    });
+}
+
+#[test]
+fn a_listener_that_fails_stops_its_server_gracefully() {
+    run(async {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let same = listener.try_clone().unwrap();
+        let stop = Rc::new(Cell::new(None::<ServeHandle>));
+        let known = Rc::clone(&stop);
+        let listener = TcpListener::from_std(listener).unwrap();
+        let server = serve(listener, move |mut stream: TcpStream, _| {
+            let stop = known.take().unwrap();
+            async move {
+                stream.write_all(b"hello").await?;
+                stop.stopping().await;
+                stream.write_all(b", and farewell").await
+            }
+        });
+        let server = server.shutdown_timeout(2 * PATIENCE);
+        stop.set(Some(server.stop_handle()));
+        let serving = spawn(server.into_future());
+        let mut client = TcpStream::connect(addr).await.unwrap();
+        client.read_exact(&mut [0; 5]).await.unwrap();
+        socket2::SockRef::from(&same).shutdown(Shutdown::Both).unwrap();
+        assert_eq!(read_all(&mut client).await.unwrap(), b", and farewell");
+        assert_eq!(serving.await.unwrap_err().kind(), ErrorKind::InvalidInput);
     });
 }
 

@@ -289,3 +289,19 @@ fn options_are_what_they_are_set_to() {
         assert!((50_000..=100_000).contains(&socket.send_buffer_bytes().unwrap()));
     });
 }
+
+#[test]
+fn the_time_to_live_is_the_hop_limit_of_ipv6() {
+    run(async {
+        let Ok(socket) = std::net::UdpSocket::bind("[::]:0") else {
+            return; // This machine has no IPv6.
+        };
+        let same = socket.try_clone().unwrap();
+        UdpSocket::from_std(socket).unwrap().set_ttl(5).unwrap();
+        let same = socket2::SockRef::from(&same);
+        assert_eq!(same.unicast_hops_v6().unwrap(), 5);
+        // To an IPv4 address it sends the same.
+        #[cfg(target_os = "linux")]
+        assert_eq!(same.ttl_v4().unwrap(), 5);
+    });
+}

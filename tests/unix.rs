@@ -127,8 +127,13 @@ fn a_stale_file_is_taken_over_and_a_live_one_is_not() {
         UnixListener::bind(&path).unwrap();
 
         leave_stale(&path);
-        let datagrams = UnixDatagram::bind(&path).unwrap();
+        let mut datagrams = UnixDatagram::bind(&path).unwrap();
         assert_eq!(UnixListener::bind(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
+        // Nor is one that hears its peer alone, and nobody else may connect to.
+        let other = folder.path("other");
+        let _peer = UnixDatagram::bind(&other).unwrap();
+        datagrams.connect(&other).unwrap();
+        assert_eq!(UnixDatagram::bind(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
         drop(datagrams);
         assert!(!path.exists());
     });

@@ -64,7 +64,7 @@ impl Headed {
     /// Takes messages with up to `max_content` bytes of content, inclusive, as they are encoded, and
     /// with headers of up to 4 KiB. What is longer is an error as soon as its length has come.
     ///
-    /// JSON takes more memory once it is decoded: up to a hundred times its length, if it is made of the
+    /// JSON takes more memory once it is decoded: up to 130 times its length, if it is made of the
     /// smallest objects.
     pub const fn new(max_content: usize) -> Headed {
         Headed { max_header: MAX_HEADER_BYTES, max_content }

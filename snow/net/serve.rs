@@ -41,7 +41,8 @@ use std::{
 /// # Errors
 ///
 /// Awaiting it gives an error when the listener is unusable, which running out of descriptors does not
-/// make it, or when signals are to be handled and the machine refuses a pair of sockets for that.
+/// make it: after a graceful stop, so that the connections that are there may end. And when signals are to be
+/// handled and the machine refuses a pair of sockets for that.
 ///
 /// # Panics
 ///
@@ -205,7 +206,7 @@ impl ServeHandle {
         self.0.stop(Stopping::Now);
     }
 
-    /// Waits until a stop is asked for: a connection that never ends by itself can race with this.
+    /// Waits until a stop is asked for, or the listener has failed: a connection that never ends by itself can race with this.
     pub async fn stopping(&self) {
         self.0.wait(Stopping::Gracefully).await;
     }
@@ -238,6 +239,9 @@ where
             None
         };
         let Some(outcome) = race(accepting, cut).await else { return Ok(()) };
+        if outcome.is_err() {
+            stop.stop(Stopping::Gracefully);
+        }
         let all_left = poll_fn(|cx| crowd.0.poll_fewer_than(1, cx));
         let _ = timeout(shutdown_timeout, race(all_left, over)).await;
         outcome

@@ -2,6 +2,7 @@
 //! block.
 
 use crate::rt::{Direction, Hangup, Source};
+use socket2::SockRef;
 use std::{
     future::poll_fn,
     io::{self, IoSlice, Read, Write},
@@ -43,6 +44,24 @@ pub(super) async fn wait_io<S: mio::event::Source, R>(
         step.end(poll_io(source, direction, cx, &mut operation))
     })
     .await
+}
+
+/// Sets how many routers a packet may pass.
+pub(super) fn set_ttl(socket: &SockRef<'_>, ttl: u32) -> io::Result<()> {
+    if !socket.local_addr()?.is_ipv6() {
+        return socket.set_ttl_v4(ttl);
+    }
+    socket.set_unicast_hops_v6(ttl)?;
+    // What such a socket sends to an IPv4 address goes by the other, where the system lets it.
+    let _ = socket.set_ttl_v4(ttl);
+    Ok(())
+}
+
+pub(super) fn ttl(socket: &SockRef<'_>) -> io::Result<u32> {
+    match socket.local_addr()?.is_ipv6() {
+        true => socket.unicast_hops_v6(),
+        false => socket.ttl_v4(),
+    }
 }
 
 /// A connected socket that bytes stream over.
@@ -149,7 +168,7 @@ pub(super) fn poll_send_file<S: StreamSocket + std::os::fd::AsFd>(
     let Some(most) = std::num::NonZeroUsize::new(most) else { return Poll::Ready(Ok(0)) };
     // A short count may be the file's end, so it does not mean that there is no more room.
     poll_io(source, Direction::Write, cx, |io| {
-        socket2::SockRef::from(io).sendfile(file, offset as usize, Some(most))
+        SockRef::from(io).sendfile(file, offset as usize, Some(most))
     })
 }
 

@@ -171,6 +171,9 @@ fn is_about_to_be(path: &Path, kind: Type) -> io::Result<bool> {
     is_live(path, kind)
 }
 
+/// The operation is not permitted, to anybody: not to be confused with EACCES.
+const EPERM: i32 = 1;
+
 /// Returns whether somebody has the socket at `path` open.
 ///
 /// # Errors
@@ -182,7 +185,8 @@ fn is_live(path: &Path, kind: Type) -> io::Result<bool> {
     match probe.connect(&address(path)?) {
         Err(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Ok(false),
-            io::ErrorKind::PermissionDenied => Err(error),
+            // Of a socket of datagrams that is connected elsewhere it says EPERM, which std takes for the same.
+            io::ErrorKind::PermissionDenied if error.raw_os_error() != Some(EPERM) => Err(error),
             // A full queue, or a socket of another kind.
             _ => Ok(true),
         },

@@ -266,13 +266,18 @@ impl TcpStream {
 
     /// Sets what a drop does with bytes that are not sent yet: `None`, the default, sends them in the
     /// background; zero throws them away and resets the connection. Any other time makes the drop
-    /// block, and the loop with it: do not.
+    /// block, and the loop with it: do not. Systems count in whole seconds: a fraction is one more, and 65,535 are
+    /// the most.
     ///
     /// # Errors
     ///
     /// As the system tells.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        SockRef::from(self.source.io()).set_linger(linger)
+        let whole = |duration: Duration| {
+            let seconds = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
+            Duration::from_secs(seconds.min(u16::MAX.into()))
+        };
+        SockRef::from(self.source.io()).set_linger(linger.map(whole))
     }
 
     /// Returns what [`set_linger`](TcpStream::set_linger) has set.
@@ -284,13 +289,13 @@ impl TcpStream {
         SockRef::from(self.source.io()).linger()
     }
 
-    /// Sets how many routers a packet may pass.
+    /// Sets how many routers a packet may pass: its time to live, which is the hop limit of IPv6.
     ///
     /// # Errors
     ///
     /// As the system tells.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.source.io().set_ttl(ttl)
+        socket::set_ttl(&self.source.io().into(), ttl)
     }
 
     /// Returns how many routers a packet may pass.
@@ -299,7 +304,7 @@ impl TcpStream {
     ///
     /// As the system tells.
     pub fn ttl(&self) -> io::Result<u32> {
-        self.source.io().ttl()
+        socket::ttl(&self.source.io().into())
     }
 }
 

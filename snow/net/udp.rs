@@ -3,7 +3,7 @@
 use super::{
     address::{Addresses, first_of},
     datagram::{Datagram, receive, unless_refused},
-    socket::wait_io,
+    socket::{set_ttl, wait_io},
 };
 use crate::rt::{Direction, Source};
 use socket2::SockRef;
@@ -304,13 +304,13 @@ impl UdpSocket {
         self.as_socket().set_multicast_hops_v6(hops)
     }
 
-    /// Sets how many routers a datagram may pass.
+    /// Sets how many routers a datagram that is no multicast may pass: its time to live, which is the hop limit of IPv6.
     ///
     /// # Errors
     ///
     /// As the system tells.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.source.io().set_ttl(ttl)
+        set_ttl(&self.as_socket(), ttl)
     }
 
     /// Asks for a receive buffer of so many bytes; datagrams that do not fit are lost.

@@ -489,7 +489,8 @@ pub fn counts() -> Counts {
     Handle::current().counts()
 }
 
-/// Gives the other tasks of the loop, and its sockets, a turn.
+/// Gives the other tasks of the loop that are woken a turn, and the loop one to look at its sockets and timers,
+/// at the second time in a row at the latest.
 ///
 /// For a task that may go on for long without having to wait: one whose peer sends as fast as it reads.
 ///
