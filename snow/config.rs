@@ -11,9 +11,6 @@ use std::{fmt, time::Duration};
 /// their stacks and the scheduler do not matter.
 pub const BLOCKING_THREADS: usize = 64;
 
-/// Jobs that wait for a thread of the blocking pool; whoever comes next waits with its job in hand.
-pub const BLOCKING_QUEUE: usize = 1024;
-
 /// More fields than a head or a trailer section may ever have: there is room for as many while they are
 /// parsed.
 pub(crate) const MOST_FIELDS: usize = 128;

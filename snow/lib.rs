@@ -68,7 +68,7 @@ pub use app::{
     Now, PendingResponse, Reply, Route, Running, Server, Snow, StopHandle, TestClient,
     TestConnection, TimeoutFuture, delete, get, method, mount, patch, post, put, route,
 };
-pub use config::{BLOCKING_QUEUE, BLOCKING_THREADS, Config};
+pub use config::{BLOCKING_THREADS, Config};
 pub use error::{Error, ErrorKind, Result};
 pub use http::{Body, BodyStream, Cookie, Headers, Request, Response, SameSite, Version};
 pub use rt::{

@@ -5,7 +5,7 @@ mod util;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use snow::{
-    BLOCKING_QUEUE, BLOCKING_THREADS, Request, Response, Snow, block_on, get,
+    BLOCKING_THREADS, Request, Response, Snow, block_on, get,
     net::{ListenOptions, TcpListener, TcpStream},
     rt::counts,
     sleep, spawn, timeout, unblock,
@@ -528,8 +528,7 @@ fn blocking_work_runs_elsewhere_while_the_loop_goes_on() {
 
 #[test]
 fn blocking_work_is_bounded() {
-    // Some wait for a thread, and some for a place in the queue.
-    const JOBS: usize = BLOCKING_QUEUE + 2 * BLOCKING_THREADS;
+    const JOBS: usize = 20 * BLOCKING_THREADS;
     let _whole = WHOLE_POOL.lock().unwrap_or_else(PoisonError::into_inner);
     let (at_work, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let gate = Arc::new(Gate::default());
@@ -609,46 +608,6 @@ fn dropping_it_takes_work_back_that_has_not_started() {
     assert!(!has_run.load(Ordering::SeqCst));
 }
 
-#[test]
-fn who_is_polled_often_takes_no_place_from_who_waits_behind() {
-    let _whole = WHOLE_POOL.lock().unwrap_or_else(PoisonError::into_inner);
-    let (gate, begun) = (Arc::new(Gate::default()), Arc::new(AtomicUsize::new(0)));
-    run(async {
-        // As many at work and in the queue as may be, and some that wait for a place.
-        const JOBS: usize = BLOCKING_QUEUE + 2 * BLOCKING_THREADS;
-        let jobs = (0..JOBS).map(|_| {
-            let (gate, begun) = (gate.clone(), begun.clone());
-            spawn(unblock(move || {
-                begun.fetch_add(1, Ordering::SeqCst);
-                gate.pass();
-            }))
-        });
-        let jobs: Vec<_> = jobs.collect();
-        while begun.load(Ordering::SeqCst) < BLOCKING_THREADS {
-            sleep(millis(1)).await;
-        }
-        // Those who were woken for a place have taken it.
-        sleep(millis(20)).await;
-        // Polled as a handler is whose connection has other things to do.
-        let mut often = Box::pin(unblock(|| "often"));
-        for _ in 0..2 * JOBS {
-            poll_fn(|cx| {
-                assert!(often.as_mut().poll(cx).is_pending());
-                Poll::Ready(())
-            })
-            .await;
-        }
-        let behind = spawn(unblock(|| "behind"));
-        give_way().await;
-        gate.open();
-        for job in jobs {
-            job.await;
-        }
-        assert_eq!(often.await, "often");
-        assert_eq!(timeout(Duration::from_secs(5), behind).await, Ok("behind"));
-    });
-}
-
 /// Polls a future once, for nobody.
 fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
@@ -687,89 +646,37 @@ impl Held {
 }
 
 #[test]
-fn who_comes_later_takes_no_place_from_who_waits() {
-    let _whole = WHOLE_POOL.lock().unwrap_or_else(PoisonError::into_inner);
-    run(async {
-        const FULL: usize = BLOCKING_THREADS + BLOCKING_QUEUE;
-        let held = Held::new();
-        let mut jobs: Vec<_> = (0..FULL).map(|_| spawn(unblock(held.job()))).collect();
-        held.have_begun(BLOCKING_THREADS).await;
-        give_way().await;
-        let mut first = unblock(|| "first");
-        assert!(poll_once(&mut first).is_pending());
-        // In each round a place becomes free, and who comes then has a turn before the first has.
-        for round in 1..=BLOCKING_THREADS {
-            held.let_go(1);
-            held.have_begun(BLOCKING_THREADS + round).await;
-            jobs.push(spawn(unblock(held.job())));
-            give_way().await;
-            assert!(poll_once(&mut first).is_pending());
-        }
-        // All that were there before it end, and those behind it hold every thread that they can.
-        held.let_go(FULL - BLOCKING_THREADS);
-        assert_eq!(timeout(PATIENCE, first).await, Ok("first"));
-        held.let_go(BLOCKING_THREADS);
-        for job in jobs {
-            job.await;
-        }
-    });
-}
-
-#[test]
-fn the_place_of_work_that_is_taken_back_goes_to_the_next() {
+fn blocking_work_waits_in_order_and_for_nobody_who_is_not_polled() {
+    const JOBS: usize = 5000;
     let _whole = WHOLE_POOL.lock().unwrap_or_else(PoisonError::into_inner);
     run(async {
         let held = Held::new();
-        let jobs: Vec<_> = (0..BLOCKING_THREADS).map(|_| spawn(unblock(held.job()))).collect();
+        let holding: Vec<_> = (0..BLOCKING_THREADS).map(|_| spawn(unblock(held.job()))).collect();
         held.have_begun(BLOCKING_THREADS).await;
-        let mut queued: Vec<_> = (0..BLOCKING_QUEUE).map(|_| unblock(|| "queued")).collect();
-        assert!(queued.iter_mut().all(|job| poll_once(job).is_pending()));
-        let waiting = (0..3).map(|_| {
-            let flag = Arc::new(AtomicBool::new(false));
-            let waker = Waker::from(Arc::new(NoteWake(flag.clone())));
-            let mut job = unblock(|| "waited");
-            assert!(Pin::new(&mut job).poll(&mut Context::from_waker(&waker)).is_pending());
-            (job, flag)
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let waiting = (0..JOBS).map(|n| {
+            let done = Arc::clone(&done);
+            let mut job = unblock(move || done.lock().unwrap().push(n));
+            assert!(poll_once(&mut job).is_pending());
+            (n, job)
         });
-        let mut waiting: VecDeque<_> = waiting.collect();
-        let are_woken = |waiting: &VecDeque<(_, Arc<AtomicBool>)>| {
-            waiting.iter().map(|(_, flag)| flag.load(Ordering::SeqCst)).collect::<Vec<_>>()
-        };
-        assert_eq!(are_woken(&waiting), [false, false, false]);
-        drop(queued.swap_remove(500));
-        assert_eq!(are_woken(&waiting), [true, false, false]);
-        // One that leaves without its place hands it on.
-        drop(waiting.pop_front());
-        assert_eq!(are_woken(&waiting), [true, false]);
-        // Others that leave the line have none.
-        drop(waiting.pop_back());
-        let (mut waited, _) = waiting.pop_front().unwrap();
-        assert!(poll_once(&mut waited).is_pending());
-        drop(queued);
-        // Nobody holds a place any more but `waited`: as many as there are come in.
-        let mut filling: Vec<_> = (1..BLOCKING_QUEUE).map(|_| unblock(|| "filling")).collect();
-        assert!(filling.iter_mut().all(|job| poll_once(job).is_pending()));
-        let mut beyond = unblock(|| "beyond");
-        assert!(poll_once(&mut beyond).is_pending());
-        held.let_go(BLOCKING_THREADS);
-        for job in jobs {
+        // Of what is polled once, a third is given up, and the others are not polled again before the last is done.
+        let mut waiting: Vec<_> = waiting.collect();
+        waiting.retain(|(n, _)| n % 3 > 0);
+        let last = unblock(|| "last");
+        // One thread does them all.
+        held.let_go(1);
+        assert_eq!(timeout(PATIENCE, last).await, Ok("last"));
+        let expected: Vec<_> = (0..JOBS).filter(|n| n % 3 > 0).collect();
+        assert_eq!(*done.lock().unwrap(), expected);
+        for (_, job) in waiting {
             job.await;
         }
-        assert_eq!(timeout(PATIENCE, waited).await, Ok("waited"));
-        for job in filling {
-            assert_eq!(job.await, "filling");
+        held.let_go(BLOCKING_THREADS - 1);
+        for job in holding {
+            job.await;
         }
-        assert_eq!(timeout(PATIENCE, beyond).await, Ok("beyond"));
     });
-}
-
-/// Notes that it was woken.
-struct NoteWake(Arc<AtomicBool>);
-
-impl Wake for NoteWake {
-    fn wake(self: Arc<NoteWake>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
 
 /// Wakes a thread that is parked.

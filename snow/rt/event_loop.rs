@@ -292,9 +292,8 @@ impl EventLoop {
             return inner.reactor.wait(next.map(|deadline| deadline.since(now)));
         }
         // Virtual time stands still while blocking work is queued or running, and until events are handled.
-        let may_come = |deadline: &Time| {
-            *deadline <= inner.clock.now() || super::blocking::is_idle(inner.tasks.inbox())
-        };
+        let may_come =
+            |deadline: &Time| *deadline <= inner.clock.now() || !inner.tasks.inbox().has_errands();
         let Some(deadline) = next.filter(may_come) else {
             inner.reactor.wait(Some(VIRTUAL_PATIENCE))?;
             // It may want to give up here, too.

@@ -270,7 +270,7 @@ impl<T> Drop for Contained<T> {
 
 /// What a task leaves behind: its output, or what it panicked with. Either may be dropped by the loop,
 /// when nobody awaits it.
-type Outcome<T> = Contained<Result<T, Box<dyn Any + Send>>>;
+pub(super) type Outcome<T> = Contained<Result<T, Box<dyn Any + Send>>>;
 
 impl<F: Future + Unpin> Future for Guarded<F> {
     type Output = Outcome<F::Output>;
